@@ -1,0 +1,266 @@
+"""Composition: sources and overrides, in order, to one tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
+
+from lighter.config import structure
+from lighter.config.load import Entry, Patch, load_file, load_text
+from lighter.config.reference import absolute, expand
+from lighter.config.tree import (
+    Key,
+    Node,
+    Path,
+    PathError,
+    Plain,
+    child,
+    dotted,
+    find_key,
+    has_child,
+    is_reference,
+    join,
+    lost,
+    set_child,
+    split,
+    walk,
+)
+from lighter.errors import ConfigError, Place, Problem, UsageError
+
+_EXTERNAL = re.compile(r"%(?P<file>[^:]*?\.ya?ml)(?:::(?P<path>.*))?", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A composed config and what it was composed from."""
+
+    root: Node
+    sources: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+    def __contains__(self, path: str) -> bool:
+        return self.find(path) is not None
+
+    def find(self, path: str) -> Node | None:
+        """Return the node at a path, or None."""
+        try:
+            return walk(self.root, split(path))
+        except PathError:
+            return None
+
+    def plain(self, path: str = "") -> Plain:
+        """Return the value at a path without places; None where there is none."""
+        node = self.find(path)
+        return node.plain() if node else None
+
+
+def compose(sources: Sequence[str | FilePath], overrides: Sequence[str] = ()) -> Config:
+    """Merge YAML files in order, then apply overrides in order.
+
+    Raises:
+        ConfigError: with every problem found in the sources, the overrides and the fixed structure.
+        UsageError: there is no source.
+    """
+    files = [part for source in sources for part in _split_source(str(source))]
+    if not files:
+        raise UsageError("no config: name at least one YAML file")
+    root = Node({}, Place(files[0], 1, 1))
+    composer = _Composer(root)
+    for file in files:
+        composer.merge_file(file)
+    if composer.problems:
+        raise ConfigError(problems=composer.problems)
+    for text in overrides:
+        composer.override(text)
+    problems = [*structure.problems(root), *composer.problems]
+    if problems:
+        raise ConfigError(problems=problems)
+    return Config(root, tuple(files), tuple(overrides))
+
+
+def _split_source(source: str) -> list[str]:
+    """Split `a.yaml,b.yaml`, unless a file of that very name exists."""
+    return [source] if FilePath(source).is_file() else [part.strip() for part in source.split(",") if part.strip()]
+
+
+@dataclass
+class _Composer:
+    """Merge patches into a tree in place, collecting problems."""
+
+    root: Node
+    problems: list[Problem] = field(default_factory=list)
+    open_files: tuple[str, ...] = ()
+    lists_append: bool = True
+
+    def problem(
+        self, message: str, place: Place, path: Path = (), value: object = None, suggestion: str | None = None
+    ) -> None:
+        self.problems.append(Problem(message, place, join(path) or None, value, suggestion))
+
+    def merge_file(self, file: str) -> None:
+        """Merge a file into the root."""
+        try:
+            patch = load_file(file)
+        except ConfigError as error:
+            self.problems += error.problems
+        else:
+            self.merge(self.root, patch, ())
+
+    def enter(self, node: Node, entry: Entry, path: Path) -> None:
+        """Apply one entry below `node`, which stands at `path`."""
+        target = (*path, *entry.path)
+        for depth, part in enumerate(entry.path[:-1], len(path)):
+            if isinstance(node.value, dict) and not has_child(node, part) and not entry.operator:
+                node.value[part] = Node({}, entry.place, entry.place)
+            if not has_child(node, part):
+                return self.lost(lost(self.root, node, target, depth), target, entry)
+            node = child(node, find_key(node, part))
+        last = entry.path[-1]
+        if has_child(node, last):
+            key = find_key(node, last)
+            if entry.operator == "~":
+                return self.delete(node, key, entry, target)
+            return self.put(node, key, child(node, key), entry, target)
+        if not isinstance(node.value, dict) or entry.operator:
+            return self.lost(lost(self.root, node, target, len(target) - 1), target, entry)
+        return self.put(node, last, None, entry, target)
+
+    def put(self, node: Node, key: Key, base: Node | None, entry: Entry, path: Path) -> None:
+        """Merge, replace or append under `key`."""
+        if entry.operator == "+":
+            return self.append(base, entry, path)
+        merged = self.merge(None if entry.operator == "=" else base, entry.patch, path)
+        if merged is not base:
+            merged.key_place = entry.place
+            merged.replaced = base
+        return set_child(node, key, merged)
+
+    def append(self, base: Node | None, entry: Entry, path: Path) -> None:
+        """Append what an override's `+=` gives: a list's items, or one item."""
+        if base is None or not isinstance(base.value, list):
+            self.problem(f"'+=' appends to a list, and this is {base.plain()!r}" if base else "", entry.place, path)
+            return
+        patches = entry.patch.value if isinstance(entry.patch.value, tuple) else (entry.patch,)
+        start = len(base.value)
+        base.value.extend(self.merge(None, patch, (*path, start + i)) for i, patch in enumerate(patches))
+
+    def merge(self, base: Node | None, patch: Patch, path: Path) -> Node:
+        """Return what `patch` makes of `base`: mappings merge, lists append, the rest replaces."""
+        if isinstance(patch.value, list):
+            node = base if base is not None and isinstance(base.value, dict) else Node({}, patch.place)
+            for entry in patch.value:
+                self.enter(node, entry, path)
+            return node
+        if isinstance(patch.value, tuple):
+            appends = self.lists_append and base is not None and isinstance(base.value, list)
+            old = base.value if appends and base is not None and isinstance(base.value, list) else []
+            new = [self.merge(None, item, (*path, len(old) + i)) for i, item in enumerate(patch.value)]
+            return Node([*old, *new], patch.place)
+        if match := _external(patch.value):
+            return self.include(patch, match, path)
+        return Node(patch.value, patch.place)
+
+    def delete(self, node: Node, key: Key, entry: Entry, path: Path) -> None:
+        """Delete a key, or the listed items of what is under it."""
+        if entry.patch.value is None:
+            return _remove(node, [key])
+        if not isinstance(entry.patch.value, tuple):
+            return self.problem("'~' takes null, or a list of the items to delete", entry.patch.place, path)
+        container = child(node, key)
+        doomed: list[Key] = []
+        for item in entry.patch.value:
+            if isinstance(item.value, (tuple, list)):
+                self.problem("'~' takes a list of keys or indices", item.place, path)
+            elif has_child(container, item.value):
+                doomed.append(find_key(container, item.value))
+            else:
+                self.lost(lost(self.root, container, (*path, item.value), len(path)), path, entry)
+        return _remove(container, doomed)
+
+    def include(self, patch: Patch, match: re.Match[str], path: Path) -> Node:
+        """Return a copy of what `%file.yaml::path` names, with that file's own raw references expanded."""
+        here = FilePath(patch.place.file).parent if patch.place.file else FilePath()
+        file = str(here / match["file"])
+        failed = Node(None, patch.place)
+        if str(FilePath(file).resolve()) in self.open_files:
+            self.problem(f"{file!r} refers back to itself through other files", patch.place, path, patch.value)
+            return failed
+        root = Node({}, Place(file, 1, 1))
+        nested = _Composer(root, open_files=(*self.open_files, str(FilePath(file).resolve())))
+        nested.merge_file(file)
+        for problem in nested.problems:
+            place = problem.place or patch.place
+            self.problems.append(replace(problem, place=place, path=problem.path or join(path)))
+        if nested.problems:
+            return failed
+        target = split(match["path"] or "")
+        try:
+            return expand(root, walk(root, target).copy(), target)
+        except PathError as error:
+            self.problem(f"{error.message} ({file})", patch.place, path, patch.value, error.suggestion)
+        except ConfigError as error:
+            self.problems += error.problems
+        return failed
+
+    def lost(self, error: PathError, path: Path, entry: Entry) -> None:
+        """Report an entry whose path leads nowhere."""
+        purpose = {"=": "'=' has nothing to replace: ", "~": "'~' has nothing to delete: "}.get(entry.operator, "")
+        suggestion = error.suggestion
+        if is_reference(error.node.value):
+            referred = absolute(str(error.node.value)[1:], path[: error.depth])
+            suggestion = f"change what it refers to: {join((*referred, *path[error.depth :]))!r}"
+        self.problem(purpose + error.message, entry.place, path, join(path), suggestion)
+
+    def override(self, text: str) -> None:
+        """Apply one override of the command line."""
+        root = self.root
+        try:
+            entry = parse_override(text)
+        except ConfigError as error:
+            self.problems += error.problems
+            return None
+        structure.make_section(root, entry.path[:-1], entry.place)
+        node = root
+        for depth, part in enumerate(entry.path[:-1]):
+            if not has_child(node, part):
+                return self.lost(lost(root, node, entry.path, depth), entry.path, entry)
+            node = child(node, find_key(node, part))
+        if not has_child(node, entry.path[-1]) and (suggestion := dotted(root, entry.path)):
+            return self.problem("there is no such path", entry.place, entry.path, text, suggestion)
+        nested = _Composer(root, self.problems, lists_append=False)
+        return nested.enter(root, entry, ())
+
+
+def parse_override(text: str) -> Entry:
+    """Read an override: `path=value`, `=path=value`, `path+=value` or `~path`.
+
+    Raises:
+        ConfigError: it has no `=`, an empty path or a value that is not YAML.
+    """
+    place = Place(override=text)
+    operator = text[0] if text[:1] in ("=", "~") else ""
+    name, equals, value = text[len(operator) :].partition("=")
+    if operator != "~" and not equals:
+        raise ConfigError("an override is written path=value", place=place, value=text)
+    if not operator and name.endswith("+"):
+        operator, name = "+", name[:-1]
+    name = name.strip()
+    path = split(name)
+    if not path or not all(path):
+        raise ConfigError("the path of an override has an empty part", place=place, value=name)
+    if value[:1] in tuple("@%$\\"):
+        return Entry(operator, path, Patch(value, place), place)  # YAML would refuse these, or cut at a '#'
+    return Entry(operator, path, load_text(value, place), place)
+
+
+def _external(value: object) -> re.Match[str] | None:
+    return _EXTERNAL.fullmatch(value) if isinstance(value, str) else None
+
+
+def _remove(node: Node, keys: Sequence[Key]) -> None:
+    if isinstance(node.value, dict):
+        node.value = {key: item for key, item in node.value.items() if key not in keys}
+    elif isinstance(node.value, list):
+        node.value = [item for index, item in enumerate(node.value) if index not in keys]

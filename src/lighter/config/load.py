@@ -1,0 +1,299 @@
+"""YAML text to patches: what a source says, with operators and path keys not yet applied."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, TypeAlias
+
+import yaml
+import yaml.cyaml
+
+from lighter.config.tree import SEPARATOR, Key, Path, Scalar, key_text
+from lighter.errors import ConfigError, Place, Problem, did_you_mean
+
+MAX_NODES = 200_000  # after aliases are expanded: a bound on what a hostile file can cost
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = _TAG + "merge"
+_PLAIN = "plain"
+_TYPES: dict[str, Any] = {
+    _TAG + "int": int,
+    _TAG + "float": (int, float),
+    _TAG + "bool": bool,
+    _TAG + "null": type(None),
+}
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_BOOL = re.compile(r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF")
+_NULL = re.compile(r"~|null|Null|NULL|")
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A value as written: a scalar, a tuple (a list of the source) or a list of entries (a mapping of it)."""
+
+    value: Scalar | tuple[Patch, ...] | list[Entry]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key of a mapping as written: an operator, the path that it acts on, and the value."""
+
+    operator: Operator
+    path: Path
+    patch: Patch
+    place: Place
+
+
+Operator: TypeAlias = str  # "" merges, "=" replaces, "~" deletes, "+" appends
+
+
+def resolve_scalar(text: str) -> Scalar:
+    """Return what plain (unquoted) YAML text means: numbers as YAML 1.2, booleans as PyYAML, the rest text."""
+    if _INT.fullmatch(text):
+        digits = text.lstrip("+-")
+        return int(text, 8) if digits.startswith("0o") else int(text, 16) if digits.startswith("0x") else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
+    if _BOOL.fullmatch(text):
+        return text.lower() in ("yes", "true", "on")
+    return None if _NULL.fullmatch(text) else text
+
+
+class _Loader(yaml.cyaml.CParser):  # type: ignore[misc,name-defined]
+    """Compose nodes with C's speed; what a plain scalar means is left to `resolve_scalar`."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
+        if kind is not yaml.ScalarNode:
+            return _TAG + ("seq" if kind is yaml.SequenceNode else "map")
+        if not implicit[0]:
+            return _TAG + "str"
+        return _MERGE if value == "<<" else _PLAIN
+
+    def descend_resolver(self, parent: yaml.Node | None, index: object) -> None:
+        """Satisfy the composer; nothing here depends on where a node stands."""
+
+    def ascend_resolver(self) -> None:
+        """Satisfy the composer."""
+
+
+def load_file(file: str) -> Patch:
+    """Read a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or does not hold a mapping.
+    """
+    try:
+        text = FilePath(file).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"is not UTF-8 text: {error.reason}", place=Place(file, line, 1)) from error
+    except FileNotFoundError as error:
+        siblings = (item.name for item in FilePath(file).parent.glob("*.y*ml"))
+        suggestion = did_you_mean(FilePath(file).name, siblings)
+        raise ConfigError(f"there is no file {file!r}", value=file, suggestion=suggestion) from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {file!r}: {error.strerror or error}", value=file) from error
+    patch = load_text(text, Place(file, 1, 1))
+    if patch.value is None:
+        return Patch([], patch.place)
+    if not isinstance(patch.value, list):
+        raise ConfigError("a config is a mapping of sections (trainer:, system:, …)", place=patch.place)
+    return patch
+
+
+def load_text(text: str, origin: Place) -> Patch:
+    """Read one YAML document; places are positions in `origin`'s file, or `origin` itself for an override.
+
+    Raises:
+        ConfigError: with every duplicate key and unusable tag, or the one syntax error.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        raise _syntax_error(error, text, origin) from error
+    except (RecursionError, ValueError, UnicodeError) as error:
+        raise ConfigError(f"cannot be read as YAML: {error}", place=origin) from error
+    if root is None:
+        return Patch(None, origin)
+    reader = _Reader(origin)
+    try:
+        patch = reader.patch(root)
+    except RecursionError:
+        raise ConfigError("is nested too deeply", place=origin) from None
+    if reader.problems:
+        raise ConfigError(problems=reader.problems)
+    return patch
+
+
+def split_key(text: str) -> tuple[Operator, tuple[str, ...]]:
+    """Split a mapping's key into operator and path; an empty part is the caller's to refuse."""
+    operator = text[0] if text[:1] in ("=", "~") else ""
+    return operator, tuple(text[len(operator) :].split(SEPARATOR))
+
+
+class _Reader:
+    """Turn YAML nodes into patches, collecting problems."""
+
+    def __init__(self, origin: Place) -> None:
+        self.origin = origin
+        self.problems: list[Problem] = []
+        self._done: dict[int, tuple[Patch, int]] = {}  # by node: aliases share their anchor's patch
+        self._open: set[int] = set()
+
+    def patch(self, node: yaml.Node) -> Patch:
+        return self._read(node)[0]
+
+    def _place(self, node: yaml.Node) -> Place:
+        if self.origin.override:
+            return self.origin
+        return Place(self.origin.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def _problem(self, message: str, place: Place, value: object = None, suggestion: str | None = None) -> None:
+        self.problems.append(Problem(message, place, None, value, suggestion))
+
+    def _read(self, node: yaml.Node) -> tuple[Patch, int]:
+        """Return a node's patch and its size in nodes."""
+        if id(node) in self._done:
+            return self._done[id(node)]
+        place = self._place(node)
+        if id(node) in self._open:
+            raise ConfigError("an alias stands inside its own anchor", place=place)
+        self._open.add(id(node))
+        size = 1
+        value: Scalar | tuple[Patch, ...] | list[Entry]
+        if isinstance(node, yaml.ScalarNode):
+            value = self._scalar(node, place)
+        elif isinstance(node, yaml.SequenceNode):
+            self._check_tag(node, "seq", place)
+            children = [self._read(item) for item in node.value]
+            value = tuple(patch for patch, _ in children)
+            size += sum(length for _, length in children)
+        else:
+            assert isinstance(node, yaml.MappingNode)
+            self._check_tag(node, "map", place)
+            value, length = self._entries(node)
+            size += length
+        if size > MAX_NODES:
+            raise ConfigError(f"holds more than {MAX_NODES} values once its aliases are expanded", place=place)
+        self._open.discard(id(node))
+        self._done[id(node)] = Patch(value, place), size
+        return self._done[id(node)]
+
+    def _check_tag(self, node: yaml.Node, kind: str, place: Place) -> None:
+        if node.tag != _TAG + kind:
+            self._problem(f"the tag {_tag_text(node.tag)!r} has no meaning in a config", place, node.tag)
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Scalar:
+        text: str = node.value
+        if node.tag in (_MERGE, _TAG + "str"):
+            return text
+        try:
+            meaning = resolve_scalar(text)
+        except ValueError:  # Python refuses to read integers of thousands of digits
+            self._problem("is too long a number", place, text)
+            return None
+        if node.tag == _PLAIN:
+            return meaning
+        kind = node.tag.removeprefix(_TAG)
+        if node.tag not in _TYPES:
+            self._check_tag(node, "str", place)
+        elif not isinstance(meaning, _TYPES[node.tag]) or (isinstance(meaning, bool) and kind != "bool"):
+            self._problem(f"{text!r} is not a YAML {kind}", place, text)
+        elif kind == "float":
+            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        return meaning
+
+    def _entries(self, node: yaml.MappingNode) -> tuple[list[Entry], int]:
+        own: list[Entry] = []
+        merged: list[Entry] = []
+        size = 0
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                entries, length = self._merge_key(value_node)
+                merged += [entry for entry in entries if entry.path not in [other.path for other in merged]]
+            else:
+                patch, length = self._read(value_node)
+                entry = self._entry(key_node, patch)
+                own += [entry] if entry else []
+            size += length
+        seen: dict[str, Entry] = {}
+        for entry in own:
+            text = "\0".join(key_text(key) for key in entry.path)
+            if text in seen:
+                name = SEPARATOR.join(key_text(key) for key in entry.path)
+                where = "" if self.origin.override else f" (first in line {seen[text].place.line})"
+                self._problem(f"the key {name!r} is written twice{where}", entry.place, name)
+            seen[text] = entry
+        explicit = {entry.path for entry in own}
+        return [entry for entry in merged if entry.path not in explicit] + own, size
+
+    def _merge_key(self, node: yaml.Node) -> tuple[list[Entry], int]:
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        entries: list[Entry] = []
+        size = 0
+        for source in sources:
+            patch, length = self._read(source)
+            size += length
+            if isinstance(patch.value, list):
+                entries += patch.value
+            else:
+                self._problem("'<<' takes a mapping or a list of mappings", self._place(source))
+        return entries, size
+
+    def _entry(self, node: yaml.Node, patch: Patch) -> Entry | None:
+        place = self._place(node)
+        if not isinstance(node, yaml.ScalarNode):
+            self._problem("a key must be text or a number", place)
+            return None
+        key: Key = self._scalar(node, place)
+        if isinstance(key, float) and math.isnan(key):
+            self._problem("a key cannot be nan", place)
+            return None
+        if not isinstance(key, str):
+            return Entry("", (key,), patch, place)
+        operator, path = split_key(key)
+        if not all(path) and key != "":
+            self._problem(f"the key {key!r} has an empty part", place, key)
+            return None
+        return Entry(operator, path, patch, place)
+
+
+def _tag_text(tag: str) -> str:
+    return tag.replace(_TAG, "!!")
+
+
+def _syntax_error(error: yaml.YAMLError, text: str, origin: Place) -> ConfigError:
+    """Say in our words what the parser refused, and where."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+    context = getattr(error, "context", None)
+    index = getattr(error, "position", None)
+    if mark is not None:
+        line, column = mark.line + 1, mark.column + 1
+    else:
+        line, column = (text.count("\n", 0, index) + 1 if isinstance(index, int) else 1), 1
+    place = origin if origin.override else Place(origin.file, line, column)
+    lines = text.splitlines()
+    at = lines[line - 1][column - 1 :] if line <= len(lines) else ""
+    suggestion = None
+    if at.startswith("\t"):
+        message = "a tab cannot indent YAML: use spaces"
+    elif "another document" in problem:
+        message = "a config is one YAML document: '---' begins a second one"
+    elif "cannot start any token" in problem:
+        message = f"a value cannot start with {at[:1]!r} in YAML"
+        suggestion = "put quotes around it"
+    else:
+        message = f"not valid YAML: {problem}" + (f" {context}" if context else "")
+    return ConfigError(message, place=place, suggestion=suggestion)

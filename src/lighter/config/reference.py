@@ -1,0 +1,216 @@
+"""The syntax of references and expressions: `@path`, `%path`, `$expression`, `@::relative`."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lighter.config.load import MAX_NODES
+from lighter.config.tree import (
+    SEPARATOR,
+    Key,
+    Node,
+    Path,
+    PathError,
+    child,
+    find_key,
+    has_child,
+    is_reference,
+    join,
+    lost,
+    split,
+)
+from lighter.errors import ConfigError, Place
+
+MAX_HOPS = 100  # references behind references
+
+_REFERENCE = re.compile(r"@(?:::)*-?\w+(?:::-?\w+)*")
+_QUOTE = re.compile(r"(?P<prefix>[A-Za-z]{0,2})(?P<quote>\"\"\"|'''|\"|')")
+_NAME = re.compile(r"[^\W\d]\w*")
+_NUMBER = re.compile(r"\d[\w.]*")
+_IMPORT = re.compile(r"\$\s*(?:import|from)\s")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A `$` expression: Python in which each reference became a name."""
+
+    code: str
+    references: dict[str, str]  # name -> path as written, relative ones too
+
+
+def absolute(text: str, at: Sequence[Key]) -> Path:
+    """Return the path that a reference's text (without its mark) names from `at`; each leading `::` is a level up.
+
+    Raises:
+        ConfigError: it climbs above the top.
+    """
+    up = 0
+    while text.startswith(SEPARATOR):
+        text, up = text[len(SEPARATOR) :], up + 1
+    if up > len(at):
+        raise ConfigError(f"{SEPARATOR * up!r} climbs above the top of the config", value=text)
+    return (*(tuple(at)[: len(at) - up] if up else ()), *split(text))
+
+
+def is_import(text: object) -> bool:
+    """Tell whether an expression is an import statement."""
+    return isinstance(text, str) and _IMPORT.match(text) is not None
+
+
+def unescape(text: str) -> str:
+    r"""Drop the backslash of a leading escape: `\@`, `\%`, `\$`."""
+    return text[1:] if text[:2] in ("\\@", "\\%", "\\$") else text
+
+
+def parse_expression(text: str) -> Expression:
+    """Split the references out of an expression's text (without the `$`).
+
+    Strings are left alone, but for the replacement fields of f-strings; `a @ b` stays a matrix product.
+    """
+    scanner = _Scanner(text)
+    scanner.code(0, "")
+    return Expression("".join(scanner.out).strip(), {name: path for path, name in scanner.names.items()})
+
+
+class _Scanner:
+    """Copy an expression's text to `out`, with a name in place of each reference."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.out: list[str] = []
+        self.names: dict[str, str] = {}
+
+    def code(self, at: int, stop: str) -> int:
+        """Copy code up to an unnested character of `stop`; return where it stands."""
+        depth = 0
+        operand = False  # did the last token end an operand, so that `@` is a product?
+        while at < len(self.text):
+            character = self.text[at]
+            if not depth and character in stop and self.text[at : at + 2] != "!=":
+                return at
+            if quote := _QUOTE.match(self.text, at):
+                at = self.string(quote)
+                operand = True
+            elif not operand and (reference := _REFERENCE.match(self.text, at)):
+                path = reference[0][1:]
+                self.out.append(self.names.setdefault(path, f"_reference_{len(self.names)}"))
+                at, operand = reference.end(), True
+            elif token := _NAME.match(self.text, at) or _NUMBER.match(self.text, at):
+                self.out.append(token[0])
+                at, operand = token.end(), not keyword.iskeyword(token[0]) or token[0] in ("None", "True", "False")
+            else:
+                depth += (character in "([{") - (character in ")]}")
+                operand = operand if character.isspace() else character in ")]}"
+                self.out.append(character)
+                at += 1
+        return at
+
+    def string(self, quote: re.Match[str]) -> int:
+        """Copy a string literal; return where it ends."""
+        mark, formatted = quote["quote"], "f" in quote["prefix"].lower()
+        raw = "r" in quote["prefix"].lower()
+        at = quote.end()
+        self.out.append(quote[0])
+        while at < len(self.text):
+            pair = self.text[at : at + 2]
+            escape = pair[0] == "\\" and not (raw and formatted and pair == "\\{")
+            if self.text.startswith(mark, at):
+                self.out.append(mark)
+                return at + len(mark)
+            if formatted and pair[0] == "{" and pair != "{{":
+                at = self.field(at)
+            else:
+                length = 2 if escape or (formatted and pair in ("{{", "}}")) else 1
+                self.out.append(pair[:length])
+                at += length
+        return at
+
+    def field(self, at: int) -> int:
+        """Copy an f-string's replacement field `{…!r:…}`; return where it ends."""
+        self.out.append("{")
+        at = self.code(at + 1, "}:!")
+        while at < len(self.text) and self.text[at] != "}":
+            if self.text[at] == "{":
+                at = self.field(at)
+            else:
+                self.out.append(self.text[at])
+                at += 1
+        self.out.append("}" if at < len(self.text) else "")
+        return at + 1
+
+
+def follow(root: Node, path: Sequence[Key]) -> tuple[Path, Node]:
+    """Return the node that a path leads to and its canonical path, going on behind references along the way.
+
+    Raises:
+        PathError: a part leads nowhere.
+        ConfigError: the references on the way lead in a circle, or above the top.
+    """
+    for _ in range(MAX_HOPS):
+        node = root
+        here: Path = ()
+        for depth, part in enumerate(path):
+            if is_reference(node.value):
+                break
+            if not has_child(node, part):
+                raise lost(root, node, path, depth)
+            key = find_key(node, part)
+            node, here = child(node, key), (*here, key)
+        else:
+            return here, node
+        path = (*absolute(str(node.value)[1:], here), *path[depth:])
+    raise ConfigError(f"{join(path)!r} leads in a circle", value=join(path))
+
+
+def expand(root: Node, node: Node, path: Path = ()) -> Node:
+    """Return `node`, which stands at `path`, with copies of what its raw references name in their place.
+
+    A copy reads as if it were written where it lands: relative references in it count from there.
+
+    Raises:
+        ConfigError: a raw reference names nothing, or leads back to itself.
+    """
+    return _Expansion(root).expand(node, path, ())
+
+
+class _Expansion:
+    """One pass over a tree; `size` bounds what references to references can grow to."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.size = 0
+
+    def expand(self, node: Node, path: Path, chain: tuple[Path, ...]) -> Node:
+        self.size += 1
+        if self.size > MAX_NODES:
+            raise ConfigError(f"holds more than {MAX_NODES} values once its references are expanded", place=node.place)
+        value = node.value
+        if isinstance(value, str) and value.startswith("%"):
+            target, found = self.target(node, value, path)
+            if target in chain or target == path[: len(target)]:
+                raise ConfigError(f"{value!r} leads back to itself", place=node.place, path=join(path), value=value)
+            copy = self.expand(found, path, (*chain, target))
+            return Node(copy.value, copy.place, node.key_place, node.replaced)
+        if isinstance(value, dict):
+            value = {key: self.expand(item, (*path, key), chain) for key, item in value.items()}
+        elif isinstance(value, list):
+            value = [self.expand(item, (*path, index), chain) for index, item in enumerate(value)]
+        return Node(value, node.place, node.key_place, node.replaced)
+
+    def target(self, node: Node, text: str, path: Path) -> tuple[Path, Node]:
+        try:
+            return follow(self.root, absolute(text[1:], path))
+        except (PathError, ConfigError) as error:
+            raise reference_error(error, text, node.place, path) from error
+
+
+def reference_error(error: PathError | ConfigError, text: str, place: Place, path: Path) -> ConfigError:
+    """Say of a reference that it names nothing, and why."""
+    message, suggestion = (
+        (error.message, error.suggestion) if isinstance(error, PathError) else (error.problems[0].message, None)
+    )
+    message = f"{text!r} names nothing: {message}"
+    return ConfigError(message, place=place, path=join(path), value=text, suggestion=suggestion)

@@ -1,0 +1,109 @@
+"""The fixed structure of a config: its sections, the stages, the modes, and the System's slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lighter.config.tree import Key, Node, join, key_text
+from lighter.errors import Place, Problem, did_you_mean
+
+STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+MODES = ("train", "val", "test", "predict")
+SECTIONS = ("_imports_", "_requires_", "args", "data", "project", "seed", "sweep", "system", "trainer", "vars")
+SLOTS = ("model", "dataloaders", "optimizer", "scheduler", "criterion", "metrics", "adapters", "inferer")
+MODE_TABLES = {"dataloaders": MODES, "metrics": ("train", "val", "test"), "adapters": MODES}
+ADAPTERS = ("batch", "criterion", "metrics", "logging")
+
+SYSTEM_TARGETS = ("lighter.System", "lighter.system.System")
+
+
+def problems(root: Node) -> list[Problem]:
+    """Return what contradicts the fixed structure, in the order of the config."""
+    assert isinstance(root.value, dict)
+    found = list(_unknown(root, (), SECTIONS, "section"))
+    for name, example in (("trainer", "pytorch_lightning.Trainer"), ("system", "lighter.System")):
+        section = root.value.get(name)
+        if section is None:
+            found.append(Problem(f"the section {name!r} is missing", root.place, None, name))
+        elif not section.is_target:
+            message = f"{name!r} must be a mapping with a `_target_`, such as {example}"
+            found.append(Problem(message, section.key_place or section.place, name, section.plain()))
+    found += _scalars(root)
+    for name, keys in (("args", tuple(STAGES)), ("_imports_", None)):
+        if (section := root.value.get(name)) is not None:
+            found += _table(section, (name,), keys, "stage")
+    system = root.value.get("system")
+    if system is not None and system.is_target and _target(system) in SYSTEM_TARGETS:
+        found += _system(system)
+    return found
+
+
+def make_section(root: Node, path: Sequence[Key], place: Place) -> None:
+    """Create the missing mappings of a path that is part of the fixed structure; leave any other path alone."""
+    node = root
+    for depth, key in enumerate(path):
+        if not isinstance(node.value, dict):
+            return
+        if key not in node.value:
+            if not _is_section(tuple(path[: depth + 1])):
+                return
+            node.value[key] = Node({}, place, place)
+        node = node.value[key]
+
+
+def _is_section(path: tuple[Key, ...]) -> bool:
+    if len(path) == 1:
+        return path[0] in ("args", "vars", "_imports_")
+    if path[0] == "args":
+        return len(path) == 2 and path[1] in STAGES
+    if path[0] != "system" or path[1] not in MODE_TABLES:
+        return False
+    return len(path) == 2 or (len(path) == 3 and path[1] == "adapters" and path[2] in MODES)
+
+
+def _system(system: Node) -> Iterable[Problem]:
+    assert isinstance(system.value, dict)
+    yield from _unknown(system, ("system",), SLOTS, "argument of lighter.System")
+    for slot, modes in MODE_TABLES.items():
+        table = system.value.get(slot)
+        if table is None or table.is_target or not isinstance(table.value, dict):
+            continue
+        yield from _unknown(table, ("system", slot), modes, "mode")
+        if slot == "adapters":
+            for mode, adapters in table.value.items():
+                if isinstance(adapters.value, dict) and not adapters.is_target:
+                    yield from _unknown(adapters, ("system", slot, mode), ADAPTERS, "adapter")
+
+
+def _table(node: Node, path: tuple[Key, ...], keys: tuple[str, ...] | None, what: str) -> Iterable[Problem]:
+    if node.value is None or isinstance(node.value, str):
+        return
+    if not isinstance(node.value, dict):
+        yield Problem("must be a mapping", node.place, join(path), node.plain())
+    elif keys is not None:
+        yield from _unknown(node, path, keys, what)
+
+
+def _unknown(node: Node, path: tuple[Key, ...], known: tuple[str, ...], what: str) -> Iterable[Problem]:
+    for key, value in node.items():
+        if key in known or (key in ("_target_", "_args_", "_mode_", "_disabled_") and path):
+            continue
+        name = key_text(key)
+        suggestion = did_you_mean(name, known) or f"known: {', '.join(known)}"
+        place = value.key_place or value.place
+        yield Problem(f"{name!r} is not a known {what}", place, join((*path, key)), name, suggestion)
+
+
+def _scalars(root: Node) -> Iterable[Problem]:
+    assert isinstance(root.value, dict)
+    kinds: tuple[tuple[str, type, str], ...] = (("seed", int, "a whole number"), ("project", str, "a folder"))
+    for name, kind, what in kinds:
+        node = root.value.get(name)
+        if node is None or node.value is None or isinstance(node.value, str):
+            continue
+        if not isinstance(node.value, kind) or isinstance(node.value, bool):
+            yield Problem(f"must be {what}", node.place, name, node.plain())
+
+
+def _target(node: Node) -> object:
+    return node.value["_target_"].value if isinstance(node.value, dict) else None

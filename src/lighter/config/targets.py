@@ -1,0 +1,87 @@
+"""From a dotted name to the object it names, with an error that says what is missing."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import traceback
+from types import ModuleType
+
+from lighter.errors import did_you_mean, nearest
+
+
+class TargetError(LookupError):
+    """A dotted name that names nothing; `suggestion` is the mend where there is one."""
+
+    def __init__(self, message: str, suggestion: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.suggestion = suggestion
+
+
+def import_object(name: str) -> object:
+    """Return the object at a dotted name, importing the modules on the way; a bare name is a builtin.
+
+    Raises:
+        TargetError: a part does not exist, or its import failed.
+    """
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise TargetError(f"{name!r} is not a dotted name such as torch.nn.Linear")
+    if len(parts) == 1 and hasattr(builtins, name):
+        return getattr(builtins, name)
+    found: object = _import(parts[0], parts[0])
+    for depth, part in enumerate(parts[1:], 1):
+        found = _member(found, ".".join(parts[:depth]), part)
+    return found
+
+
+def _member(owner: object, owner_name: str, part: str) -> object:
+    try:
+        return getattr(owner, part)
+    except AttributeError:
+        pass
+    module = owner if isinstance(owner, ModuleType) else sys.modules.get(owner_name)
+    if isinstance(module, ModuleType) and hasattr(module, "__path__"):
+        try:
+            return _import(f"{owner_name}.{part}", owner_name)
+        except TargetError:
+            if importlib.util.find_spec(f"{owner_name}.{part}"):
+                raise
+    match = nearest(part, _names(owner))
+    kind = "module" if isinstance(owner, ModuleType) else type(owner).__name__
+    message = f"the {kind} {owner_name!r} has no {part!r}"
+    raise TargetError(message, f"did you mean '{owner_name}.{match}'?" if match else None)
+
+
+def _import(module: str, parent: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise TargetError(f"importing {module!r} failed: {error}", _install(error.name or "")) from error
+        raise TargetError(f"there is no module {module!r}", None if parent != module else _top_level(module)) from error
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f" ({frame.filename}:{frame.lineno})" if not frame.filename.startswith("<") else ""
+        raise TargetError(f"importing {module!r} failed: {type(error).__name__}: {error}{where}") from error
+
+
+def _top_level(module: str) -> str:
+    """Suggest a top-level module of a like name, or to install the package."""
+    known = {*sys.modules, *sys.stdlib_module_names, *(found.name for found in pkgutil.iter_modules())}
+    return did_you_mean(module, (name for name in known if "." not in name)) or _install(module)
+
+
+def _install(module: str) -> str:
+    return f"not installed? pip install {module.split('.')[0]}"
+
+
+def _names(owner: object) -> list[str]:
+    names = [name for name in dir(owner) if not name.startswith("_")]
+    if isinstance(owner, ModuleType) and hasattr(owner, "__path__"):
+        names += [found.name for found in pkgutil.iter_modules(owner.__path__)]
+    return names

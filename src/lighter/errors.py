@@ -1,0 +1,114 @@
+"""The errors that a user can cause, as data, and the one function that renders them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value was written: a position in a file (line and column from 1), or an override as typed."""
+
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    override: str = ""
+
+    def __str__(self) -> str:
+        return f"override {self.override!r}" if self.override else f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: what, where, at which config path, and the mend where there is one."""
+
+    message: str
+    place: Place | None = None
+    path: str | None = None
+    value: object = None
+    suggestion: str | None = None
+
+
+class LighterError(Exception):
+    """Anything that ends a command with a message instead of a traceback."""
+
+    status = 1
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        place: Place | None = None,
+        path: str | None = None,
+        value: object = None,
+        suggestion: str | None = None,
+        problems: Sequence[Problem] = (),
+    ) -> None:
+        self.problems = tuple(problems) or (Problem(message, place, path, value, suggestion),)
+        super().__init__("\n".join(render_problem(problem, source=False) for problem in self.problems))
+
+
+class UsageError(LighterError):
+    """A command line that cannot be understood."""
+
+    status = 2
+
+
+class ConfigError(LighterError, ValueError):
+    """A config, or an argument of one of Lighter's own parts, that cannot be right."""
+
+    status = 2
+
+
+class BuildError(ConfigError):
+    """A target or an expression of a config that raised while it was built; the cause is chained."""
+
+
+class RunError(LighterError):
+    """A run that began and failed; the cause is chained."""
+
+
+def nearest(name: str, candidates: Iterable[object]) -> str | None:
+    """Return the candidate that `name` was most likely meant to be, or None."""
+    names = {str(candidate).lower(): str(candidate) for candidate in candidates}
+    matches = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    return names[matches[0]] if matches else None
+
+
+def did_you_mean(name: str, candidates: Iterable[object]) -> str | None:
+    """Phrase the nearest candidate as a suggestion, or return None."""
+    match = nearest(name, candidates)
+    return f"did you mean {match!r}?" if match else None
+
+
+def render(error: LighterError) -> str:
+    """Return the text that a person sees: every problem with its place, source line and mend."""
+    text = "\n\n".join(render_problem(problem) for problem in error.problems)
+    count = len(error.problems)
+    return text if count == 1 else f"{text}\n\n{count} problems"
+
+
+def render_problem(problem: Problem, *, source: bool = True) -> str:
+    """Return one problem as text, with the offending source line unless `source` is False."""
+    head = ": ".join(str(part) for part in (problem.place, problem.path, problem.message) if part)
+    lines = [head]
+    if source and problem.place and problem.place.file:
+        lines += _excerpt(problem.place)
+    if problem.suggestion:
+        lines.append(f"  {problem.suggestion}")
+    return "\n".join(lines)
+
+
+def _excerpt(place: Place) -> list[str]:
+    try:
+        lines = Path(place.file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    if not 0 < place.line <= len(lines):
+        return []
+    number = f"{place.line:5d}"
+    text = lines[place.line - 1].replace("\t", " ")
+    return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * max(place.column - 1, 0)}^"]
