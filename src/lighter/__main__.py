@@ -1,8 +1,6 @@
 """Let `python -m lighter` (and `torchrun -m lighter`) be the command line."""
 
-import sys
-
-from lighter.cli import main
+from lighter.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

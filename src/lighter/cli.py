@@ -1,0 +1,165 @@
+"""The front door: from argv to one command to an exit status.
+
+Fire binds a command's arguments, but only after argv has been looked at here: on its own it would run a command before
+it refuses a stray flag, and page its help. Help, version and usage errors need neither Fire nor torch.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import NoReturn
+
+from lighter import commands
+from lighter.errors import LighterError, RunError, UsageError, did_you_mean, render
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_OVERVIEW = """\
+usage: lighter COMMAND SOURCE... [OVERRIDE...] [FLAGS]
+
+Train deep-learning models from a YAML file, on PyTorch Lightning.
+
+commands:
+{commands}
+
+A source is a YAML file; several are merged in order. An override changes one value:
+  trainer::max_epochs=5     set            =system::model={{…}}   replace
+  trainer::callbacks+={{…}}   append         ~trainer::logger      delete
+
+examples:
+  lighter fit config.yaml
+  lighter fit config.yaml system::optimizer::lr=0.01
+  lighter test config.yaml --ckpt best
+
+lighter COMMAND --help tells more; lighter --version tells the version.
+"""
+
+
+def entry() -> NoReturn:
+    """Run as a program: like `sys.exit(main())`, without the second that freeing torch's objects takes."""
+    status = main()
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status: 0 done, 1 the run failed, 2 usage or config, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        return _main([argument for argument in arguments if argument != "--debug"], debug=debug)
+    except LighterError as error:
+        return _fail(error, debug=debug)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        return _fail(_run_error(error), debug=debug)
+
+
+def _main(arguments: list[str], *, debug: bool) -> int:
+    if not arguments:
+        print(overview(), end="", file=sys.stderr)
+        return USAGE
+    name, *rest = arguments
+    if name in ("--help", "-h", "help"):
+        print(overview(), end="")
+        return DONE
+    if name in ("--version", "-V"):
+        from lighter import __version__
+
+        print(f"lighter {__version__}")
+        return DONE
+    if name not in commands.NAMES:
+        suggestion = did_you_mean(name, commands.NAMES) or f"commands: {', '.join(commands.NAMES)}"
+        raise UsageError(f"{name!r} is not a command", value=name, suggestion=suggestion)
+    module = import_module(f"lighter.commands.{name}")
+    if "--help" in rest or "-h" in rest:
+        print(command_help(module), end="")
+        return DONE
+    job = _bind(name, module, rest)
+
+    from lighter.console import setup_logging
+
+    setup_logging(debug=debug)
+    return job.run()
+
+
+def overview() -> str:
+    """Return the text of `lighter --help`."""
+    lines = [f"  {name:<10}{import_module(f'lighter.commands.{name}').HELP_TEXT.summary}" for name in commands.NAMES]
+    return _OVERVIEW.format(commands="\n".join(lines))
+
+
+def command_help(module: ModuleType) -> str:
+    """Return the text of `lighter COMMAND --help`."""
+    text: commands.Help = module.HELP_TEXT
+    flags = "\n".join(f"  {flag:<24}{meaning}" for flag, meaning in text.flags)
+    examples = "\n".join(f"  {example}" for example in text.examples)
+    return f"usage: {text.usage}\n\n{text.summary}\n\n{text.text}\n\nflags:\n{flags}\n\nexamples:\n{examples}\n"
+
+
+def _bind(name: str, module: ModuleType, arguments: list[str]) -> commands.Job:
+    """Let Fire bind the arguments of a command, which returns its job."""
+    _check_flags(name, module, arguments)
+
+    import fire
+    from fire.decorators import SetParseFn
+
+    command = SetParseFn(str)(module.run)
+    words = [*arguments, "--", "--separator=\0"]
+    job: commands.Job = fire.Fire(command, command=words, name=f"lighter {name}", serialize=lambda _: None)
+    return job
+
+
+def _check_flags(name: str, module: ModuleType, arguments: list[str]) -> None:
+    """Refuse what Fire would only refuse, or misread, later."""
+    text: commands.Help = module.HELP_TEXT
+    valued = {flag.split()[0] for flag, _ in text.flags if " " in flag}
+    known = {flag.split()[0] for flag, _ in text.flags}
+    for index, argument in enumerate(arguments):
+        if not argument.startswith("-"):
+            continue
+        flag, equals, value = argument.partition("=")
+        if flag not in known:
+            suggestion = did_you_mean(flag, known) or f"lighter {name} takes {', '.join(sorted(known))}"
+            raise UsageError(f"{flag!r} is not a flag of lighter {name}", value=flag, suggestion=suggestion)
+        following = arguments[index + 1 : index + 2]
+        if flag in valued and not (value if equals else following and not following[0].startswith("-")):
+            raise UsageError(
+                f"{flag} needs a value", value=flag, suggestion=next(f for f, _ in text.flags if flag in f)
+            )
+
+
+def _run_error(error: Exception) -> RunError:
+    """Turn an exception of a run into one screen: what it is, and where in the user's code it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _is_library(frame.filename)]
+    frame = (own or frames)[-1]
+    where = f"  at {frame.filename}:{frame.lineno} in {frame.name}" + (f": {frame.line}" if frame.line else "")
+    failure = RunError(f"the run failed: {type(error).__name__}: {error}\n{where}", suggestion="--debug shows more")
+    failure.__cause__ = error
+    return failure
+
+
+def _is_library(file: str) -> bool:
+    return "site-packages" in file or file.startswith(("<", sys.base_prefix)) or "/lighter/" in file
+
+
+def _fail(error: LighterError, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    print(render(error), file=sys.stderr)
+    return error.status

@@ -1,0 +1,34 @@
+"""The commands: one file each, named as it is typed. A command returns a job; only the job does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command returns: `run` does the work and returns the exit status.
+
+    It is not itself callable, or Fire would call it while it binds arguments.
+    """
+
+    run: Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Help:
+    """What `lighter COMMAND --help` says; flags are name and meaning."""
+
+    usage: str
+    summary: str
+    text: str
+    flags: tuple[tuple[str, str], ...]
+    examples: tuple[str, ...]
+
+
+NAMES = ("fit", "validate", "test", "predict")
+
+CKPT = ("--ckpt PATH|best|last", "Start from a checkpoint: a path, or the best or last of this config's newest run.")
+DEBUG = ("--debug", "Show tracebacks and debug messages.")
+HELP = ("--help", "Show this help.")

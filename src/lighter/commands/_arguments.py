@@ -1,0 +1,34 @@
+"""Tell sources and overrides apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lighter.errors import UsageError, did_you_mean
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return sources and overrides, each in their order.
+
+    Raises:
+        UsageError: an argument is neither, or there is no source.
+    """
+    sources = [argument for argument in arguments if _is_source(argument)]
+    overrides = [argument for argument in arguments if not _is_source(argument)]
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            files = [item.name for item in Path().glob("*.y*ml")]
+            suggestion = did_you_mean(text, files) or f"an override is written {text}=VALUE"
+            raise UsageError(f"{text!r} is neither a YAML file nor an override", value=text, suggestion=suggestion)
+    if not sources:
+        raise UsageError("name at least one YAML file", suggestion="such as config.yaml")
+    return sources, overrides
+
+
+def _is_source(text: str) -> bool:
+    if text.startswith("~"):
+        return False
+    return (text.endswith(SUFFIXES) and "=" not in text) or Path(text).is_file()

@@ -1,0 +1,62 @@
+"""What the four stage commands share: run a stage and report it."""
+
+from __future__ import annotations
+
+import functools
+import gc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lighter.commands import Job
+from lighter.commands._arguments import split_arguments
+
+if TYPE_CHECKING:
+    from lighter.runner import Runner, Stage
+
+INTERRUPTED = 130
+
+
+def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None) -> Job:
+    """Return the job that runs a stage."""
+    sources, overrides = split_arguments(arguments)
+    return Job(functools.partial(_run, stage, sources, overrides, ckpt))
+
+
+def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None) -> int:
+    gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
+    from lighter.console import trainer_arguments
+    from lighter.runner import Runner
+
+    gc.freeze()  # nor need later collections look through what was imported
+    gc.enable()
+    try:
+        return _report(stage, Runner(trainer_arguments), sources, overrides, ckpt)
+    finally:
+        gc.unfreeze()
+
+
+def _report(stage: Stage, runner: Runner, sources: list[str], overrides: list[str], ckpt: str | None) -> int:
+    from lighter.console import Report
+
+    report = Report(runner, sources, overrides)
+    runner.prepare(stage, sources, overrides, ckpt=ckpt)
+    _quiet(runner)
+    main = runner.trainer.is_global_zero
+    if main:
+        report.head()
+    try:
+        runner.start()
+    except SystemExit:  # Lightning's answer to Ctrl-C, after it has shut down
+        if not runner.trainer.interrupted:
+            raise
+    if main:
+        report.tail()
+    return INTERRUPTED if runner.trainer.interrupted else 0
+
+
+def _quiet(runner: Runner) -> None:
+    """Leave the results to the report, and keep no predictions in memory unless the config asks for it."""
+    if runner.stage in ("validate", "test"):
+        runner.arguments.setdefault("verbose", False)
+    if runner.stage == "predict":
+        runner.arguments.setdefault("return_predictions", False)

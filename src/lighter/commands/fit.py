@@ -1,0 +1,27 @@
+"""`lighter fit`."""
+
+from __future__ import annotations
+
+from lighter.commands import CKPT, DEBUG, HELP, Help, Job
+from lighter.commands._stage import stage_job
+
+HELP_TEXT = Help(
+    usage="lighter fit SOURCE... [OVERRIDE...] [--ckpt PATH|best|last] [--debug]",
+    summary="Train, validating as the Trainer says.",
+    text=(
+        "Builds the model, the train and val dataloaders, the optimizer and all else that training needs, and runs "
+        "Trainer.fit. Nothing of the test and predict sections is built."
+    ),
+    flags=(CKPT, DEBUG, HELP),
+    examples=(
+        "lighter fit config.yaml",
+        "lighter fit config.yaml trainer::max_epochs=50 system::optimizer::lr=0.01",
+        "lighter fit base.yaml experiment.yaml '~trainer::callbacks::0'",
+        "lighter fit config.yaml --ckpt last",
+    ),
+)
+
+
+def run(*arguments: str, ckpt: str | None = None) -> Job:
+    """Train, validating as the Trainer says."""
+    return stage_job("fit", arguments, ckpt)

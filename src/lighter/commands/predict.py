@@ -1,0 +1,25 @@
+"""`lighter predict`."""
+
+from __future__ import annotations
+
+from lighter.commands import CKPT, DEBUG, HELP, Help, Job
+from lighter.commands._stage import stage_job
+
+HELP_TEXT = Help(
+    usage="lighter predict SOURCE... [OVERRIDE...] [--ckpt PATH|best|last] [--debug]",
+    summary="Run the model over the predict dataloader.",
+    text=(
+        "Builds what the predict mode needs and runs Trainer.predict. Results go where the config's writers put them "
+        "(lighter.callbacks.TableWriter, lighter.callbacks.FileWriter)."
+    ),
+    flags=(CKPT, DEBUG, HELP),
+    examples=(
+        "lighter predict config.yaml --ckpt best",
+        "lighter predict config.yaml --ckpt best trainer::callbacks::0::path=predictions.csv",
+    ),
+)
+
+
+def run(*arguments: str, ckpt: str | None = None) -> Job:
+    """Run the model over the predict dataloader."""
+    return stage_job("predict", arguments, ckpt)

@@ -1,0 +1,64 @@
+"""Make a user's folder importable: as `project`, and its own modules by their names."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from lighter.config import Config
+from lighter.errors import ConfigError, did_you_mean
+
+MARKER = "__lighter__.py"
+
+# A real module on sys.path, and not just an entry in sys.modules: worker processes that start afresh inherit the path.
+_MODULE = """\
+from pathlib import Path
+__path__ = [{folder!r}]
+__file__ = {init!r}
+if Path(__file__).is_file():
+    exec(compile(Path(__file__).read_text(encoding="utf-8"), __file__, "exec"))
+"""
+
+
+def import_project(config: Config) -> Path | None:
+    """Put a config's project folder on the path and return it; without one, the working folder if it is marked.
+
+    Raises:
+        ConfigError: the folder does not exist.
+    """
+    folder = _folder(config)
+    if folder is None:
+        return None
+    stub = Path(tempfile.mkdtemp(prefix="lighter-"))
+    atexit.register(shutil.rmtree, stub, ignore_errors=True)
+    init = str(folder / "__init__.py")
+    (stub / "project.py").write_text(_MODULE.format(folder=str(folder), init=init), encoding="utf-8")
+    for name in [name for name in sys.modules if name.split(".")[0] == "project"]:
+        del sys.modules[name]
+    sys.path[:0] = [str(stub), str(folder)]
+    return folder
+
+
+def _folder(config: Config) -> Path | None:
+    node = config.find("project")
+    if node is None or node.value is None:
+        here = Path.cwd()
+        return here if (here / MARKER).is_file() else None
+    name = Path(str(node.value))
+    places = [Path.cwd() / name]
+    if node.place.file:
+        places.append(Path(node.place.file).resolve().parent / name)
+    for place in places:
+        if place.is_dir():
+            return place.resolve()
+    siblings = (item.name for item in places[-1].parent.glob("*/"))
+    raise ConfigError(
+        f"there is no folder {str(name)!r} in the working folder or beside the config",
+        place=node.place,
+        path="project",
+        value=str(name),
+        suggestion=did_you_mean(name.name, siblings),
+    )

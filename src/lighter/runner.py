@@ -1,0 +1,141 @@
+"""The bridge: from a config to the parts that a stage needs, and on to the Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pytorch_lightning as pl
+from torch.optim import Optimizer
+
+from lighter.config import Config, compose
+from lighter.config.resolve import Resolver
+from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
+from lighter.errors import ConfigError, UsageError, did_you_mean
+from lighter.project import import_project
+from lighter.runs.checkpoint import find_checkpoint
+from lighter.system import System
+
+Stage: TypeAlias = Literal["fit", "validate", "test", "predict"]
+
+
+class Runner:
+    """Runs the stages of a config; after `run` the live parts are attributes.
+
+    `trainer_arguments` may change the keyword arguments that the config gives its Trainer.
+    """
+
+    config: Config
+    trainer: pl.Trainer
+    system: pl.LightningModule
+    datamodule: pl.LightningDataModule | None
+    checkpoint: Path | None
+
+    def __init__(self, trainer_arguments: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> None:
+        self._trainer_arguments = trainer_arguments
+
+    def run(
+        self, stage: Stage, sources: Sequence[str], overrides: Sequence[str] = (), *, ckpt: str | None = None
+    ) -> Any:
+        """Build what a stage needs, run it, and return what the Trainer returned.
+
+        Raises:
+            ConfigError: the config cannot be right; BuildError if one of its parts raised while it was built.
+        """
+        self.prepare(stage, sources, overrides, ckpt=ckpt)
+        return self.start()
+
+    def prepare(
+        self, stage: Stage, sources: Sequence[str], overrides: Sequence[str] = (), *, ckpt: str | None = None
+    ) -> None:
+        """Compose the config and build what a stage needs, but do not start it."""
+        if stage not in STAGES:
+            raise UsageError(f"{stage!r} is not a stage", suggestion=did_you_mean(stage, STAGES))
+        self.stage = stage
+        self.config = compose(sources, overrides)
+        import_project(self.config)
+        resolver = Resolver.of(self.config)
+        resolver.require()
+        self.seed = resolver.resolve("seed") if "seed" in resolver else None
+        if self.seed is not None:
+            pl.seed_everything(self.seed, workers=True, verbose=False)
+        self.trainer = _instance(resolver, "trainer", pl.Trainer, self._trainer(resolver))
+        resolver = resolver.with_live({"trainer": self.trainer})
+        self.datamodule = None
+        if "data" in resolver:
+            self.datamodule = _instance(resolver, "data", pl.LightningDataModule, resolver.resolve("data"))
+        self.arguments = self._stage_arguments(resolver)
+        which = ckpt or self.arguments.pop("ckpt_path", None)
+        self.checkpoint = find_checkpoint(str(which), self.trainer) if which else None
+        self.system = _instance(resolver, "system", pl.LightningModule, self._system(resolver))
+
+    def start(self) -> Any:
+        """Run the prepared stage and return what the Trainer returned."""
+        stage = getattr(self.trainer, self.stage)
+        ckpt_path = str(self.checkpoint) if self.checkpoint else None
+        return stage(self.system, datamodule=self.datamodule, ckpt_path=ckpt_path, **self.arguments)
+
+    def _trainer(self, resolver: Resolver) -> object:
+        return resolver.call("trainer", self._trainer_arguments(resolver.arguments("trainer")))
+
+    def _stage_arguments(self, resolver: Resolver) -> dict[str, Any]:
+        path = f"args::{self.stage}"
+        arguments: dict[str, Any] = resolver.resolve(path) if path in resolver else {}
+        if not isinstance(arguments, dict):
+            raise ConfigError("must be a mapping", place=resolver.place(path), path=path, value=arguments)
+        return dict(arguments)
+
+    def _system(self, resolver: Resolver) -> object:
+        target = resolver.target("system")
+        if not (isinstance(target, type) and issubclass(target, System)):
+            return resolver.call("system", resolver.arguments("system"))
+        arguments = resolver.arguments("system", skip=SLOTS)
+        arguments |= {slot: resolver.resolve(f"system::{slot}") for slot in self._early_slots(resolver)}
+        arguments |= {slot: self._modes(resolver, slot) for slot in MODE_TABLES if f"system::{slot}" in resolver}
+        if self.stage == "fit":
+            arguments |= self._late_slots(resolver)
+        if self.datamodule is None:
+            self._check_dataloaders(resolver, arguments.get("dataloaders"))
+        return resolver.call("system", arguments)
+
+    def _early_slots(self, resolver: Resolver) -> list[str]:
+        slots = ["model", "inferer"] + (["criterion"] if self.stage in ("fit", "validate") else [])
+        return [slot for slot in slots if f"system::{slot}" in resolver]
+
+    def _modes(self, resolver: Resolver, slot: str) -> Any:
+        """Build the part of a slot that the stage's modes need."""
+        path = f"system::{slot}"
+        keys = resolver.keys(path)
+        if keys is None:
+            return resolver.resolve(path)
+        return {mode: resolver.resolve(f"{path}::{mode}") for mode in STAGES[self.stage] if mode in keys}
+
+    def _late_slots(self, resolver: Resolver) -> dict[str, Callable[[System], Any]]:
+        """Return the optimizer and the scheduler as functions of the live System, which build them afresh."""
+        late = resolver
+
+        def optimizer(system: System) -> Optimizer:
+            nonlocal late
+            late = resolver.with_live({"system": system, "system::model": system.model})
+            return late.resolve("system::optimizer")  # type: ignore[no-any-return]
+
+        def scheduler(_: System) -> Any:
+            return late.resolve("system::scheduler")
+
+        slots: dict[str, Callable[[System], Any]] = {"optimizer": optimizer, "scheduler": scheduler}
+        return {slot: build for slot, build in slots.items() if f"system::{slot}" in resolver}
+
+    def _check_dataloaders(self, resolver: Resolver, loaders: Any) -> None:
+        needed = STAGES[self.stage][0]
+        if isinstance(loaders, dict) and loaders.get(needed) is None:
+            place = resolver.place("system::dataloaders" if "system::dataloaders" in resolver else "system")
+            path = f"system::dataloaders::{needed}"
+            raise ConfigError(f"{self.stage} needs a dataloader for {needed!r}", place=place, path=path)
+
+
+def _instance(resolver: Resolver, path: str, kind: type, found: object) -> Any:
+    if isinstance(found, kind):
+        return found
+    message = f"is {type(found).__name__}, not a {kind.__module__.split('.')[0]}.{kind.__name__}"
+    raise ConfigError(message, place=resolver.place(path), path=path, value=type(found).__name__)
