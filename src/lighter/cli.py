@@ -10,7 +10,6 @@ import atexit
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -145,6 +144,8 @@ def _check_flags(name: str, module: ModuleType, arguments: list[str]) -> None:
 
 def _run_error(error: Exception) -> RunError:
     """Turn an exception of a run into one screen: what it is, and where in the user's code it came from."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_library(frame.filename)]
     frame = (own or frames)[-1]
@@ -160,6 +161,9 @@ def _is_library(file: str) -> bool:
 
 def _fail(error: LighterError, *, debug: bool) -> int:
     if debug:
+        import traceback
+
         traceback.print_exception(error)
-    print(render(error), file=sys.stderr)
+    text = render(error)
+    print(text if error.problems[0].place else f"error: {text}", file=sys.stderr)
     return error.status

@@ -28,12 +28,17 @@ _NOISE = (
     "Loaded model weights from the checkpoint",
     "`Trainer.fit` stopped: `max_epochs",
     "Using default `ModelCheckpoint`",
+    "Initializing distributed:",
+    "-----",
     "Loading `train_dataloader` to estimate",
     "\nDetected KeyboardInterrupt",
 )
 
 # Warnings that a user can do nothing about: one library's use of another.
-_OTHERS_WARNINGS = (r".*isinstance\(treespec, LeafSpec\)",)  # Lightning 2.6 with torch 2.13 and newer
+_OTHERS_WARNINGS = (
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 with torch 2.13 and newer
+    "The dirpath has changed from",  # a ModelCheckpoint's, though every run has a folder of its own
+)
 
 
 class _Handler(logging.Handler):
@@ -102,23 +107,25 @@ def trainer_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 class Report:
     """The head and the tail of a run, on stdout."""
 
-    def __init__(self, runner: Runner, sources: Sequence[str], overrides: Sequence[str]) -> None:
+    def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        self.sources = sources
-        self.overrides = overrides
         self.console = Console(highlight=False, soft_wrap=True)
+        self.results = ""
         self.began = time.monotonic()
 
     def head(self) -> None:
         """Say what is about to run, on what, and where its results go."""
         runner = self.runner
-        rows = [("config", " ".join(self.sources))]
-        rows += [("overrides", shlex.join(self.overrides))] if self.overrides else []
+        self.results = str(
+            runner.trainer.log_dir
+        )  # asked for now: once processes have been launched it is a collective
+        rows = [("config", " ".join(runner.config.sources))]
+        rows += [("overrides", shlex.join(runner.config.overrides))] if runner.config.overrides else []
         rows += [
             ("device", _device(runner.trainer)),
             ("seed", "none: this run cannot be repeated exactly" if runner.seed is None else str(runner.seed)),
             ("weights", str(runner.checkpoint)) if runner.checkpoint else ("weights", "as built"),
-            ("results", str(runner.trainer.log_dir)),
+            ("results", self.results),
         ]
         self.console.print(f"[bold]lighter {runner.stage}[/bold]")
         self._rows(rows)
@@ -137,11 +144,14 @@ class Report:
         rows = [(state, f"{time.monotonic() - self.began:.1f} s")]
         best = _best_checkpoint(trainer) if self.runner.stage == "fit" else ""
         rows += [("best", best)] if best else []
-        rows.append(("results", str(trainer.log_dir)))
-        if best and not trainer.interrupted:
-            command = ["lighter", "test", *self.sources, *self.overrides, "--ckpt", best]
+        rows.append(("results", self.results))
+        if best and not trainer.interrupted and self._has_test():
+            command = ["lighter", "test", *self.runner.config.sources, *self.runner.config.overrides, "--ckpt", best]
             rows.append(("test it", shlex.join(command)))
         self._rows(rows)
+
+    def _has_test(self) -> bool:
+        return self.runner.datamodule is not None or "system::dataloaders::test" in self.runner.config
 
     def _rows(self, rows: Sequence[tuple[str, str]]) -> None:
         for name, value in rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ class Place:
     override: str = ""
 
     def __str__(self) -> str:
-        return f"override {self.override!r}" if self.override else f"{self.file}:{self.line}:{self.column}"
+        if self.override:
+            return f"override {self.override!r}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class RunError(LighterError):
 
 def nearest(name: str, candidates: Iterable[object]) -> str | None:
     """Return the candidate that `name` was most likely meant to be, or None."""
+    import difflib  # here, as most runs make no mistake and `--help` has to be quick
+
     names = {str(candidate).lower(): str(candidate) for candidate in candidates}
     matches = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     return names[matches[0]] if matches else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -43,17 +44,15 @@ class Runner:
         Raises:
             ConfigError: the config cannot be right; BuildError if one of its parts raised while it was built.
         """
-        self.prepare(stage, sources, overrides, ckpt=ckpt)
+        self.prepare(stage, compose(sources, overrides), ckpt=ckpt)
         return self.start()
 
-    def prepare(
-        self, stage: Stage, sources: Sequence[str], overrides: Sequence[str] = (), *, ckpt: str | None = None
-    ) -> None:
-        """Compose the config and build what a stage needs, but do not start it."""
+    def prepare(self, stage: Stage, config: Config, *, ckpt: str | None = None) -> None:
+        """Build what a stage needs of a config, but do not start it."""
         if stage not in STAGES:
             raise UsageError(f"{stage!r} is not a stage", suggestion=did_you_mean(stage, STAGES))
         self.stage = stage
-        self.config = compose(sources, overrides)
+        self.config = config
         import_project(self.config)
         resolver = Resolver.of(self.config)
         resolver.require()
@@ -84,6 +83,11 @@ class Runner:
         arguments: dict[str, Any] = resolver.resolve(path) if path in resolver else {}
         if not isinstance(arguments, dict):
             raise ConfigError("must be a mapping", place=resolver.place(path), path=path, value=arguments)
+        known = set(inspect.signature(getattr(self.trainer, self.stage)).parameters) - {"model", "datamodule"}
+        for name in arguments:
+            if name not in known:
+                message, place = f"Trainer.{self.stage} takes no argument {name!r}", resolver.place(f"{path}::{name}")
+                raise ConfigError(message, place=place, path=path, value=name, suggestion=did_you_mean(name, known))
         return dict(arguments)
 
     def _system(self, resolver: Resolver) -> object:
@@ -95,6 +99,8 @@ class Runner:
         arguments |= {slot: self._modes(resolver, slot) for slot in MODE_TABLES if f"system::{slot}" in resolver}
         if self.stage == "fit":
             arguments |= self._late_slots(resolver)
+            if "optimizer" not in arguments and target.configure_optimizers is System.configure_optimizers:
+                raise ConfigError("fit needs an optimizer", place=resolver.place("system"), path="system::optimizer")
         if self.datamodule is None:
             self._check_dataloaders(resolver, arguments.get("dataloaders"))
         return resolver.call("system", arguments)

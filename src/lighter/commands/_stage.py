@@ -11,6 +11,7 @@ from lighter.commands import Job
 from lighter.commands._arguments import split_arguments
 
 if TYPE_CHECKING:
+    from lighter.console import Report
     from lighter.runner import Runner, Stage
 
 INTERRUPTED = 130
@@ -23,23 +24,25 @@ def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None) -> Job:
 
 
 def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None) -> int:
+    from lighter.config import compose
+
+    config = compose(sources, overrides)  # first, so that a mistake costs no start-up
     gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
-    from lighter.console import trainer_arguments
+    from lighter.console import Report, trainer_arguments
     from lighter.runner import Runner
 
     gc.freeze()  # nor need later collections look through what was imported
     gc.enable()
     try:
-        return _report(stage, Runner(trainer_arguments), sources, overrides, ckpt)
+        runner = Runner(trainer_arguments)
+        report = Report(runner)
+        runner.prepare(stage, config, ckpt=ckpt)
+        return _start(runner, report)
     finally:
         gc.unfreeze()
 
 
-def _report(stage: Stage, runner: Runner, sources: list[str], overrides: list[str], ckpt: str | None) -> int:
-    from lighter.console import Report
-
-    report = Report(runner, sources, overrides)
-    runner.prepare(stage, sources, overrides, ckpt=ckpt)
+def _start(runner: Runner, report: Report) -> int:
     _quiet(runner)
     main = runner.trainer.is_global_zero
     if main:

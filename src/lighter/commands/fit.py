@@ -9,8 +9,8 @@ HELP_TEXT = Help(
     usage="lighter fit SOURCE... [OVERRIDE...] [--ckpt PATH|best|last] [--debug]",
     summary="Train, validating as the Trainer says.",
     text=(
-        "Builds the model, the train and val dataloaders, the optimizer and all else that training needs, and runs "
-        "Trainer.fit. Nothing of the test and predict sections is built."
+        "Builds the model, the train and val dataloaders, the optimizer and all else that training needs,\n"
+        "and runs Trainer.fit. Nothing of the test and predict sections is built."
     ),
     flags=(CKPT, DEBUG, HELP),
     examples=(

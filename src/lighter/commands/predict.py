@@ -9,7 +9,7 @@ HELP_TEXT = Help(
     usage="lighter predict SOURCE... [OVERRIDE...] [--ckpt PATH|best|last] [--debug]",
     summary="Run the model over the predict dataloader.",
     text=(
-        "Builds what the predict mode needs and runs Trainer.predict. Results go where the config's writers put them "
+        "Builds what the predict mode needs and runs Trainer.predict. Results go where the config's writers put them\n"
         "(lighter.callbacks.TableWriter, lighter.callbacks.FileWriter)."
     ),
     flags=(CKPT, DEBUG, HELP),

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lighter import cli, commands
+from lighter.cli import main
+from workspace import workspace  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.usefixtures("workspace")
+
+PROGRAM = [sys.executable, "-m", "lighter"]
+ONE_EPOCH = "trainer::max_epochs=1"
+
+
+def lighter(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) -> str:
+    """Run a command that must fail, and return what it says."""
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert len(captured.err.splitlines()) < 25
+    return captured.err
+
+
+# --- help, version, usage
+
+
+def test_help_is_on_stdout_and_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert text == cli.overview()
+    for name in commands.NAMES:
+        assert re.search(rf"^  {name} ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", commands.NAMES)
+def test_the_help_of_a_command_runs_nothing_and_ends_with_examples(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "config.yaml", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: lighter {name} SOURCE...")
+    assert text.rstrip().splitlines()[-1].startswith(f"  lighter {name} ")
+    assert all(len(line) <= 110 for line in text.splitlines())
+    assert not Path("logs").exists()
+
+
+def test_no_command_shows_the_help_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == cli.overview()
+    assert captured.out == ""
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"lighter \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fti", "config.yaml"], "error: 'fti' is not a command\n  did you mean 'fit'?\n"),
+        (["fit"], "error: name at least one YAML file\n  such as config.yaml\n"),
+        (["fit", "trainer::max_epochs=1"], "error: name at least one YAML file\n  such as config.yaml\n"),
+        (["fit", "confg.yaml"], "error: there is no file 'confg.yaml'\n  did you mean 'config.yaml'?\n"),
+        (["fit", "config.yaml", "--cpkt"], "error: '--cpkt' is not a flag of lighter fit\n  did you mean '--ckpt'?\n"),
+        (["fit", "config.yaml", "--ckpt"], "error: --ckpt needs a value\n  --ckpt PATH|best|last\n"),
+        (
+            ["fit", "config.yaml", "seed"],
+            "error: 'seed' is neither a YAML file nor an override\n  an override is written seed=VALUE\n",
+        ),
+        (
+            ["fit", "config.yaml", "config"],
+            "error: 'config' is neither a YAML file nor an override\n  did you mean 'config.yaml'?\n",
+        ),
+        (["test", "config.yaml", "--ckpt", "no.ckpt"], "error: there is no checkpoint 'no.ckpt'\n"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_its_mend(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failed(capsys, *arguments) == said
+
+
+def test_binding_a_command_runs_nothing_and_keeps_text_as_typed() -> None:
+    from lighter.commands import fit
+
+    job = cli._bind("fit", fit, ["a=1e-3", "b=[1,2]", "config.yaml", "~c", "--ckpt", "1e5"])
+    assert isinstance(job, commands.Job)
+    stage, sources, overrides, ckpt = job.run.args  # type: ignore[attr-defined]
+    assert (stage, sources, overrides, ckpt) == ("fit", ["config.yaml"], ["a=1e-3", "b=[1,2]", "~c"], "1e5")
+
+
+# --- what is imported
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"], ["fitt"], ["fit", "--wrong"]])
+def test_what_needs_no_torch_does_not_import_it(arguments: list[str]) -> None:
+    code = (
+        "import sys; from lighter.cli import main; main(sys.argv[1:]);"
+        "print([name for name in ('torch', 'fire', 'yaml', 'rich', 'loguru') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_mistake_in_the_config_is_found_before_torch_is_imported() -> None:
+    code = "import sys; from lighter.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    arguments = ["fit", "config.yaml", "trainerr::x=1"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert "did you mean 'trainer'" in done.stderr
+    assert done.stdout == "False\n"
+
+
+# --- running
+
+
+def test_fit_test_and_predict_run_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", ONE_EPOCH, "config.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  results   logs/lightning_logs/version_0$", out, re.MULTILINE)
+    assert re.search(r"^val/metrics/MulticlassAccuracy/epoch +\d\.\d{4}$", out, re.MULTILINE)
+    command = re.search(r"test it   lighter (.*)$", out, re.MULTILINE)
+    assert command is not None
+    assert main(command[1].split()) == 0
+    assert "weights   logs/lightning_logs/version_0/checkpoints/epoch=0-step=4.ckpt" in capsys.readouterr().out
+    assert main(["predict", "config.yaml", "--ckpt=best"]) == 0
+
+
+def test_each_message_is_shown_once_and_nothing_but_text_when_piped() -> None:
+    done = lighter("fit", "config.yaml", ONE_EPOCH, "trainer::log_every_n_steps=50")
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "smaller than the logging interval" in line]
+    assert len(warnings) == 1
+    assert re.match(r"\d\d:\d\d:\d\d WARNING ", warnings[0])
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "GPU available" not in done.stderr
+    assert "Tip" not in done.stderr
+
+
+def test_a_terminal_gets_a_progress_bar() -> None:
+    chunks: list[bytes] = []
+
+    def read(descriptor: int) -> bytes:
+        chunks.append(os.read(descriptor, 4096))
+        return chunks[-1]
+
+    status = pty.spawn([*PROGRAM, "fit", "config.yaml", ONE_EPOCH], read, lambda _: b"")
+    text = b"".join(chunks).decode()
+    assert os.waitstatus_to_exitcode(status) == 0, text
+    assert "Epoch 0/0" in text
+    assert "\x1b[" in text
+
+
+def test_a_config_that_names_a_progress_bar_keeps_it(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = "trainer::callbacks=[{_target_: pytorch_lightning.callbacks.TQDMProgressBar}]"
+    assert main(["fit", "config.yaml", ONE_EPOCH, bar]) == 0
+    assert "Epoch 0: 100%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "status", "said"),
+    [
+        ("trainer::max_epoch=1", 2, "override 'trainer::max_epoch=1': trainer::max_epoch: pytorch_lightning.Trainer"),
+        ("system::dataloaders::train::dataset::fail=true", 2, "caused by OSError: the disk is gone"),
+        ("system::model::_target_=torch.nn.Liner", 2, "did you mean 'torch.nn.Linear'?"),
+        ("system::model::out_features=1", 1, "CrossEntropyLoss received 0 (pred): float32[8, 1], 1 (target): int64[8]"),
+        (
+            "system::dataloaders::train::collate_fn=$__import__('parts').broken_collate",
+            1,
+            "error: the run failed: RuntimeError: the collate function broke\n  at ",
+        ),
+    ],
+)
+def test_a_mistake_ends_in_one_screen_and_its_status(
+    override: str, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in failed(capsys, "fit", "config.yaml", override, status=status)
+
+
+def test_a_failed_run_points_at_the_users_line(capsys: pytest.CaptureFixture[str]) -> None:
+    override = "system::dataloaders::train::collate_fn=$__import__('parts').broken_collate"
+    said = failed(capsys, "fit", "config.yaml", override, status=1)
+    assert re.search(r"at .*proj/parts\.py:\d+ in broken_collate: raise RuntimeError", said)
+
+
+def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "config.yaml", "trainer::max_epoch=1", "--debug"]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in said
+    assert "did you mean 'max_epochs'?" in said
+
+
+def test_ctrl_c_stops_cleanly_with_status_130() -> None:
+    slow = ["system::model::_target_=project.parts.Slow", "trainer::max_epochs=100"]
+    program = subprocess.Popen(
+        [*PROGRAM, "fit", "config.yaml", *slow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    while "training" not in program.stdout.readline():
+        pass
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=60)
+    assert program.returncode == 130, err
+    assert "interrupted" in out
+    assert "Traceback" not in err
+
+
+def test_workers_that_start_afresh_can_import_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    loader = "system::dataloaders::train"
+    done = lighter(
+        "fit", "config.yaml", ONE_EPOCH, f"{loader}::num_workers=1", f"{loader}::multiprocessing_context=spawn"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_train_from_the_console(workspace: Path) -> None:  # noqa: F811
+    done = lighter("fit", "config.yaml", ONE_EPOCH, "trainer::devices=2", "trainer::strategy=ddp")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("lighter fit") == 1
+    assert "device    2 x cpu (DDP)" in done.stdout
+    assert [path.name for path in (workspace / "logs" / "lightning_logs").iterdir()] == ["version_0"]

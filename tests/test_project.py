@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lighter.config import compose
+from lighter.errors import ConfigError
+from lighter.project import import_project
+
+BODY = "trainer: {_target_: builtins.dict}\nsystem: {_target_: builtins.dict}\n"
+
+
+@pytest.fixture(autouse=True)
+def _restored_path() -> Iterator[None]:
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.split(".")[0] in ("project", "nets")]:
+        del sys.modules[name]
+
+
+def write(folder: Path, text: str) -> str:
+    (folder / "nets").mkdir(parents=True, exist_ok=True)
+    (folder / "__init__.py").write_text("WHERE = __file__\n")
+    (folder / "nets" / "__init__.py").write_text("")
+    (folder / "nets" / "net.py").write_text("NAME = 'net'\n")
+    (folder / "config.yaml").write_text(text + BODY)
+    return str(folder / "config.yaml")
+
+
+def test_a_project_is_importable_as_project_and_by_its_own_names(tmp_path: Path) -> None:
+    config = write(tmp_path / "mine", "project: ../mine\n")
+    assert import_project(compose([config])) == tmp_path / "mine"
+    assert str(tmp_path / "mine" / "__init__.py") == importlib.import_module("project").WHERE
+    assert importlib.import_module("project.nets.net").NAME == "net"
+    assert importlib.import_module("nets.net").NAME == "net"
+
+
+def test_a_project_is_found_from_the_working_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write(tmp_path / "a" / "code", "project: code\n")
+    write(tmp_path / "b" / "code", "")
+    monkeypatch.chdir(tmp_path / "b")
+    assert import_project(compose([config])) == tmp_path / "b" / "code"
+
+
+def test_a_project_may_have_no_init(tmp_path: Path) -> None:
+    config = write(tmp_path / "mine", "project: ../mine\n")
+    (tmp_path / "mine" / "__init__.py").unlink()
+    import_project(compose([config]))
+    assert importlib.import_module("project.nets.net").NAME == "net"
+
+
+def test_a_marker_makes_the_working_folder_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write(tmp_path, "")
+    monkeypatch.chdir(tmp_path)
+    assert import_project(compose([config])) is None
+    (tmp_path / "__lighter__.py").touch()
+    assert import_project(compose([config])) == tmp_path
+
+
+def test_a_missing_project_is_an_error_with_the_nearest_folder(tmp_path: Path) -> None:
+    config = write(tmp_path / "mine", "project: ../mien\n")
+    with pytest.raises(ConfigError, match=r"config.yaml:1:10: project: there is no folder '../mien'(.|\n)*'mine'"):
+        import_project(compose([config]))
