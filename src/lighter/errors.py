@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+WIDTH = 110  # of a source line in a message
+
 
 @dataclass(frozen=True)
 class Place:
@@ -18,7 +20,7 @@ class Place:
 
     def __str__(self) -> str:
         if self.override:
-            return f"override {self.override!r}"
+            return f"override {shorten(self.override)!r}"
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
@@ -77,7 +79,7 @@ def nearest(name: str, candidates: Iterable[object]) -> str | None:
     import difflib  # here, as most runs make no mistake and `--help` has to be quick
 
     names = {str(candidate).lower(): str(candidate) for candidate in candidates}
-    matches = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.65)
     return names[matches[0]] if matches else None
 
 
@@ -105,6 +107,12 @@ def render_problem(problem: Problem, *, source: bool = True) -> str:
     return "\n".join(lines)
 
 
+def shorten(text: str, width: int = 100) -> str:
+    """Return the text, with an ellipsis in its middle if it is longer than `width`."""
+    half = (width - 1) // 2
+    return text if len(text) <= width else f"{text[:half]}…{text[-half:]}"
+
+
 def _excerpt(place: Place) -> list[str]:
     try:
         lines = Path(place.file).read_text(encoding="utf-8").splitlines()
@@ -113,5 +121,9 @@ def _excerpt(place: Place) -> list[str]:
     if not 0 < place.line <= len(lines):
         return []
     number = f"{place.line:5d}"
-    text = lines[place.line - 1].replace("\t", " ")
-    return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * max(place.column - 1, 0)}^"]
+    text, column = lines[place.line - 1].replace("\t", " "), max(place.column - 1, 0)
+    if len(text) > WIDTH:  # show a window that begins a little before the place
+        start = max(0, min(column - WIDTH // 3, len(text) - WIDTH))
+        text = f"{'…' * (start > 0)}{text[start : start + WIDTH]}{'…' * (start + WIDTH < len(text))}"
+        column += (start > 0) - start
+    return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * column}^"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,25 +12,28 @@ from lighter.config import structure
 from lighter.config.load import Entry, Patch, load_file, load_text
 from lighter.config.reference import absolute, expand
 from lighter.config.tree import (
+    MAX_DEPTH,
+    SEPARATOR,
     Key,
     Node,
     Path,
     PathError,
     Plain,
-    child,
     dotted,
-    find_key,
-    has_child,
     is_reference,
     join,
+    key_text,
     lost,
     set_child,
     split,
+    step,
     walk,
 )
-from lighter.errors import ConfigError, Place, Problem, UsageError
+from lighter.errors import ConfigError, Place, Problem, UsageError, did_you_mean
 
-_EXTERNAL = re.compile(r"%(?P<file>[^:]*?\.ya?ml)(?:::(?P<path>.*))?", re.IGNORECASE | re.DOTALL)
+MAX_FILES = 1000  # that a config may include: a bound on files that include each other again and again
+
+_EXTERNAL = re.compile(r"%(?P<file>[^:\0]*?\.ya?ml)(?:::(?P<path>.*))?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ def compose(sources: Sequence[str | FilePath], overrides: Sequence[str] = ()) ->
 
 def _split_source(source: str) -> list[str]:
     """Split `a.yaml,b.yaml`, unless a file of that very name exists."""
-    return [source] if FilePath(source).is_file() else [part.strip() for part in source.split(",") if part.strip()]
+    if "," not in source or os.path.isfile(source):  # noqa: PTH113 (pathlib raises on names that cannot exist)
+        return [source] if source else []
+    return [part.strip() for part in source.split(",") if part.strip()]
 
 
 @dataclass
@@ -92,6 +98,7 @@ class _Composer:
     root: Node
     problems: list[Problem] = field(default_factory=list)
     open_files: tuple[str, ...] = ()
+    included: list[str] = field(default_factory=list)
     lists_append: bool = True
 
     def problem(
@@ -112,19 +119,22 @@ class _Composer:
         """Apply one entry below `node`, which stands at `path`."""
         target = (*path, *entry.path)
         for depth, part in enumerate(entry.path[:-1], len(path)):
-            if isinstance(node.value, dict) and not has_child(node, part) and not entry.operator:
-                node.value[part] = Node({}, entry.place, entry.place)
-            if not has_child(node, part):
+            found = step(node, part)
+            if found is None and isinstance(node.value, dict) and not entry.operator:
+                found = part, Node({}, entry.place, entry.place)
+                node.value[part] = found[1]
+            if found is None:
                 return self.lost(lost(self.root, node, target, depth), target, entry)
-            node = child(node, find_key(node, part))
+            node = found[1]
         last = entry.path[-1]
-        if has_child(node, last):
-            key = find_key(node, last)
+        if found := step(node, last):
             if entry.operator == "~":
-                return self.delete(node, key, entry, target)
-            return self.put(node, key, child(node, key), entry, target)
+                return self.delete(node, found[0], found[1], entry, target)
+            return self.put(node, found[0], found[1], entry, target)
         if not isinstance(node.value, dict) or entry.operator:
             return self.lost(lost(self.root, node, target, len(target) - 1), target, entry)
+        if last in node.value:
+            return self.problem("this key and 1 or 0 beside it are the same to Python", entry.place, target, last)
         return self.put(node, last, None, entry, target)
 
     def put(self, node: Node, key: Key, base: Node | None, entry: Entry, path: Path) -> None:
@@ -134,47 +144,51 @@ class _Composer:
         merged = self.merge(None if entry.operator == "=" else base, entry.patch, path)
         if merged is not base:
             merged.key_place = entry.place
-            merged.replaced = base
         return set_child(node, key, merged)
 
     def append(self, base: Node | None, entry: Entry, path: Path) -> None:
         """Append what an override's `+=` gives: a list's items, or one item."""
         if base is None or not isinstance(base.value, list):
-            self.problem(f"'+=' appends to a list, and this is {base.plain()!r}" if base else "", entry.place, path)
-            return
+            given = base.plain() if base else None
+            return self.problem(f"'+=' appends to a list, and this is {given!r}", entry.place, path, given)
         patches = entry.patch.value if isinstance(entry.patch.value, tuple) else (entry.patch,)
         start = len(base.value)
         base.value.extend(self.merge(None, patch, (*path, start + i)) for i, patch in enumerate(patches))
+        return None
 
     def merge(self, base: Node | None, patch: Patch, path: Path) -> Node:
         """Return what `patch` makes of `base`: mappings merge, lists append, the rest replaces."""
+        if len(path) > MAX_DEPTH:
+            self.problem(f"is nested more than {MAX_DEPTH} levels deep", patch.place)
+            return Node(None, patch.place)
         if isinstance(patch.value, list):
+            if base is not None and is_reference(base.value, "@%$") and not _is_target(patch):
+                self.drops(base, patch, path)
+                return base
             node = base if base is not None and isinstance(base.value, dict) else Node({}, patch.place)
             for entry in patch.value:
                 self.enter(node, entry, path)
             return node
         if isinstance(patch.value, tuple):
-            appends = self.lists_append and base is not None and isinstance(base.value, list)
-            old = base.value if appends and base is not None and isinstance(base.value, list) else []
+            old = base.value if base is not None and isinstance(base.value, list) and self.lists_append else []
             new = [self.merge(None, item, (*path, len(old) + i)) for i, item in enumerate(patch.value)]
             return Node([*old, *new], patch.place)
         if match := _external(patch.value):
             return self.include(patch, match, path)
         return Node(patch.value, patch.place)
 
-    def delete(self, node: Node, key: Key, entry: Entry, path: Path) -> None:
+    def delete(self, node: Node, key: Key, container: Node, entry: Entry, path: Path) -> None:
         """Delete a key, or the listed items of what is under it."""
         if entry.patch.value is None:
             return _remove(node, [key])
         if not isinstance(entry.patch.value, tuple):
             return self.problem("'~' takes null, or a list of the items to delete", entry.patch.place, path)
-        container = child(node, key)
         doomed: list[Key] = []
         for item in entry.patch.value:
             if isinstance(item.value, (tuple, list)):
                 self.problem("'~' takes a list of keys or indices", item.place, path)
-            elif has_child(container, item.value):
-                doomed.append(find_key(container, item.value))
+            elif found := step(container, item.value):
+                doomed.append(found[0])
             else:
                 self.lost(lost(self.root, container, (*path, item.value), len(path)), path, entry)
         return _remove(container, doomed)
@@ -183,13 +197,21 @@ class _Composer:
         """Return a copy of what `%file.yaml::path` names, with that file's own raw references expanded."""
         here = FilePath(patch.place.file).parent if patch.place.file else FilePath()
         file = str(here / match["file"])
+        real = os.path.realpath(file)
         failed = Node(None, patch.place)
-        if str(FilePath(file).resolve()) in self.open_files:
+        self.included.append(real)
+        if real in self.open_files:
             self.problem(f"{file!r} refers back to itself through other files", patch.place, path, patch.value)
             return failed
+        if len(self.included) > MAX_FILES:
+            raise ConfigError(f"more than {MAX_FILES} files are included", place=patch.place, path=join(path))
         root = Node({}, Place(file, 1, 1))
-        nested = _Composer(root, open_files=(*self.open_files, str(FilePath(file).resolve())))
-        nested.merge_file(file)
+        nested = _Composer(root, open_files=(*self.open_files, real), included=self.included)
+        try:
+            nested.merge_file(file)
+        except RecursionError:
+            self.problem("files include files too deeply", patch.place, path, patch.value)
+            return failed
         for problem in nested.problems:
             place = problem.place or patch.place
             self.problems.append(replace(problem, place=place, path=problem.path or join(path)))
@@ -208,10 +230,17 @@ class _Composer:
         """Report an entry whose path leads nowhere."""
         purpose = {"=": "'=' has nothing to replace: ", "~": "'~' has nothing to delete: "}.get(entry.operator, "")
         suggestion = error.suggestion
-        if is_reference(error.node.value):
-            referred = absolute(str(error.node.value)[1:], path[: error.depth])
-            suggestion = f"change what it refers to: {join((*referred, *path[error.depth :]))!r}"
+        if referred := _referred(error.node, path[: error.depth]):
+            suggestion = f"change what it refers to: {referred + SEPARATOR + join(path[error.depth :])!r}"
         self.problem(purpose + error.message, entry.place, path, join(path), suggestion)
+
+    def drops(self, base: Node, patch: Patch, path: Path) -> None:
+        """Report a mapping that would be merged into a reference, and so drop it."""
+        suggestion = f"to replace it, write {'=' + key_text(path[-1])!r} for the key"
+        if referred := _referred(base, path):
+            suggestion = f"change what it refers to: {referred!r}, or {suggestion}"
+        message = f"a mapping cannot be merged into {base.value!r}"
+        self.problem(message, patch.place, path, base.value, suggestion)
 
     def override(self, text: str) -> None:
         """Apply one override of the command line."""
@@ -224,10 +253,14 @@ class _Composer:
         structure.make_section(root, entry.path[:-1], entry.place)
         node = root
         for depth, part in enumerate(entry.path[:-1]):
-            if not has_child(node, part):
-                return self.lost(lost(root, node, entry.path, depth), entry.path, entry)
-            node = child(node, find_key(node, part))
-        if not has_child(node, entry.path[-1]) and (suggestion := dotted(root, entry.path)):
+            found = step(node, part)
+            if found is None:
+                missing = lost(root, node, entry.path, depth)
+                known = [key for key in structure.known_keys(entry.path[:depth]) if key != part]
+                missing.suggestion = missing.suggestion or did_you_mean(key_text(part), known)
+                return self.lost(missing, entry.path, entry)
+            node = found[1]
+        if step(node, entry.path[-1]) is None and (suggestion := dotted(root, entry.path)):
             return self.problem("there is no such path", entry.place, entry.path, text, suggestion)
         nested = _Composer(root, self.problems, lists_append=False)
         return nested.enter(root, entry, ())
@@ -243,16 +276,28 @@ def parse_override(text: str) -> Entry:
     operator = text[0] if text[:1] in ("=", "~") else ""
     name, equals, value = text[len(operator) :].partition("=")
     if operator != "~" and not equals:
-        raise ConfigError("an override is written path=value", place=place, value=text)
+        raise ConfigError("an override is written path=value", place=place if text else None, value=text)
     if not operator and name.endswith("+"):
         operator, name = "+", name[:-1]
     name = name.strip()
     path = split(name)
     if not path or not all(path):
         raise ConfigError("the path of an override has an empty part", place=place, value=name)
-    if value[:1] in tuple("@%$\\"):
-        return Entry(operator, path, Patch(value, place), place)  # YAML would refuse these, or cut at a '#'
+    if value[:1] in tuple("@%$\\#"):
+        return Entry(operator, path, Patch(value, place), place)  # YAML would refuse these, or take them for a comment
     return Entry(operator, path, load_text(value, place), place)
+
+
+def _referred(node: Node, path: Path) -> str | None:
+    """Return the path that a reference at `path` names, as text."""
+    try:
+        return join(absolute(str(node.value)[1:], path)) if is_reference(node.value) else None
+    except ConfigError:
+        return None
+
+
+def _is_target(patch: Patch) -> bool:
+    return isinstance(patch.value, list) and any(entry.path == ("_target_",) for entry in patch.value)
 
 
 def _external(value: object) -> re.Match[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from lighter.config.load import resolve_scalar
+from lighter.config.load import is_text
 from lighter.config.tree import Plain
 
 
@@ -16,9 +16,15 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    plain = isinstance(resolve_scalar(text), str) if len(text) < 100 else True
-    style = "|" if "\n" in text and text.isprintable() else None if plain else "'"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
+
+
+def _style(text: str) -> str:
+    if not text.replace("\n", "").isprintable():
+        return '"'  # the one style that escapes, so that odd line breaks stay what they are
+    if "\n" in text:
+        return "|"
+    return "" if is_text(text) else "'"
 
 
 _Dumper.add_representer(str, _text)

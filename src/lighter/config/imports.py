@@ -77,15 +77,23 @@ def import_statement(node: Node) -> list[Import]:
     """
     text = str(node.value)[1:].strip()
     try:
-        statement = ast.parse(text).body[0]
-    except SyntaxError as error:
-        message = f"the import {text!r} does not parse: {error.msg}"
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = f"the import {text!r} does not parse: {reason}"
         raise ConfigError(message, place=node.place, value=node.value) from error
-    if isinstance(statement, ast.ImportFrom):
+    return [item for statement in body for item in _bound(statement, text, node.place)]
+
+
+def _bound(statement: ast.stmt, text: str, place: Place) -> Iterator[Import]:
+    if isinstance(statement, ast.ImportFrom) and statement.level == 0 and statement.names[0].name != "*":
         module = statement.module or ""
-        return [Import(n.asname or n.name, f"{module}.{n.name}", module, node.place) for n in statement.names]
-    assert isinstance(statement, ast.Import)
-    return [
-        Import(n.asname or n.name.split(".")[0], n.name if n.asname else n.name.split(".")[0], n.name, node.place)
-        for n in statement.names
-    ]
+        for name in statement.names:
+            yield Import(name.asname or name.name, f"{module}.{name.name}", module, place)
+    elif isinstance(statement, ast.Import):
+        for name in statement.names:
+            top = name.name.split(".")[0]
+            yield Import(name.asname or top, name.name if name.asname else top, name.name, place)
+    else:
+        suggestion = "write 'import module', or 'from module import name' with a whole module name"
+        raise ConfigError(f"cannot import by {text!r}", place=place, value=text, suggestion=suggestion)

@@ -11,14 +11,13 @@ from typing import Any, TypeAlias
 import yaml
 import yaml.cyaml
 
-from lighter.config.tree import SEPARATOR, Key, Path, Scalar, key_text
+from lighter.config.tree import MAX_DEPTH, MAX_NODES, SEPARATOR, Key, Path, Scalar, join
 from lighter.errors import ConfigError, Place, Problem, did_you_mean
-
-MAX_NODES = 200_000  # after aliases are expanded: a bound on what a hostile file can cost
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _PLAIN = "plain"
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 _TYPES: dict[str, Any] = {
     _TAG + "int": int,
     _TAG + "float": (int, float),
@@ -54,6 +53,11 @@ class Entry:
 Operator: TypeAlias = str  # "" merges, "=" replaces, "~" deletes, "+" appends
 
 
+def is_text(text: str) -> bool:
+    """Tell whether plain (unquoted) YAML text means itself."""
+    return not any(pattern.fullmatch(text) for pattern in (_INT, _FLOAT, _BOOL, _NULL))
+
+
 def resolve_scalar(text: str) -> Scalar:
     """Return what plain (unquoted) YAML text means: numbers as YAML 1.2, booleans as PyYAML, the rest text."""
     if _INT.fullmatch(text):
@@ -69,6 +73,8 @@ def resolve_scalar(text: str) -> Scalar:
 class _Loader(yaml.cyaml.CParser):  # type: ignore[misc,name-defined]
     """Compose nodes with C's speed; what a plain scalar means is left to `resolve_scalar`."""
 
+    depth = 0
+
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
         if kind is not yaml.ScalarNode:
             return _TAG + ("seq" if kind is yaml.SequenceNode else "map")
@@ -76,11 +82,14 @@ class _Loader(yaml.cyaml.CParser):  # type: ignore[misc,name-defined]
             return _TAG + "str"
         return _MERGE if value == "<<" else _PLAIN
 
-    def descend_resolver(self, parent: yaml.Node | None, index: object) -> None:
-        """Satisfy the composer; nothing here depends on where a node stands."""
+    def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
+        """Stop at a depth that the parser's own recursion, which is in C, would not survive."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH and parent is not None:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=parent.start_mark)
 
     def ascend_resolver(self) -> None:
-        """Satisfy the composer."""
+        self.depth -= 1
 
 
 def load_file(file: str) -> Patch:
@@ -92,14 +101,17 @@ def load_file(file: str) -> Patch:
     try:
         text = FilePath(file).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"is not UTF-8 text: {error.reason}", place=Place(file, line, 1)) from error
+        before = error.object[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+        place = Place(file, before.count(b"\n") + 1, column)
+        raise ConfigError(f"is not UTF-8 text: {error.reason}", place=place, suggestion="save it as UTF-8") from error
     except FileNotFoundError as error:
         siblings = (item.name for item in FilePath(file).parent.glob("*.y*ml"))
         suggestion = did_you_mean(FilePath(file).name, siblings)
         raise ConfigError(f"there is no file {file!r}", value=file, suggestion=suggestion) from error
-    except OSError as error:
-        raise ConfigError(f"cannot read {file!r}: {error.strerror or error}", value=file) from error
+    except (OSError, ValueError) as error:  # ValueError: no file name at all
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"cannot read {file!r}: {reason}", value=file) from error
     patch = load_text(text, Place(file, 1, 1))
     if patch.value is None:
         return Patch([], patch.place)
@@ -122,15 +134,12 @@ def load_text(text: str, origin: Place) -> Patch:
             loader.dispose()
     except yaml.YAMLError as error:
         raise _syntax_error(error, text, origin) from error
-    except (RecursionError, ValueError, UnicodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"cannot be read as YAML: {error}", place=origin) from error
     if root is None:
         return Patch(None, origin)
     reader = _Reader(origin)
-    try:
-        patch = reader.patch(root)
-    except RecursionError:
-        raise ConfigError("is nested too deeply", place=origin) from None
+    patch = reader.patch(root)
     if reader.problems:
         raise ConfigError(problems=reader.problems)
     return patch
@@ -211,32 +220,39 @@ class _Reader:
         elif not isinstance(meaning, _TYPES[node.tag]) or (isinstance(meaning, bool) and kind != "bool"):
             self._problem(f"{text!r} is not a YAML {kind}", place, text)
         elif kind == "float":
-            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            assert isinstance(meaning, (int, float))
+            return float(meaning)
         return meaning
 
     def _entries(self, node: yaml.MappingNode) -> tuple[list[Entry], int]:
         own: list[Entry] = []
-        merged: list[Entry] = []
+        merged: dict[Path, Entry] = {}
         size = 0
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
                 entries, length = self._merge_key(value_node)
-                merged += [entry for entry in entries if entry.path not in [other.path for other in merged]]
+                merged = {**{entry.path: entry for entry in entries}, **merged}
             else:
                 patch, length = self._read(value_node)
                 entry = self._entry(key_node, patch)
                 own += [entry] if entry else []
             size += length
-        seen: dict[str, Entry] = {}
-        for entry in own:
-            text = "\0".join(key_text(key) for key in entry.path)
-            if text in seen:
-                name = SEPARATOR.join(key_text(key) for key in entry.path)
-                where = "" if self.origin.override else f" (first in line {seen[text].place.line})"
-                self._problem(f"the key {name!r} is written twice{where}", entry.place, name)
-            seen[text] = entry
+        self._check_twice(own)
         explicit = {entry.path for entry in own}
-        return [entry for entry in merged if entry.path not in explicit] + own, size
+        return [entry for path, entry in merged.items() if path not in explicit] + own, size
+
+    def _check_twice(self, entries: list[Entry]) -> None:
+        """Refuse a key that is there already, be it as text (1 and "1") or for Python (1 and true)."""
+        seen: dict[str | Path, Entry] = {}
+        for entry in entries:
+            name = join(entry.path)
+            first = seen.get(name) or seen.get(entry.path)
+            if first:
+                other = join(first.path)
+                same = "" if other == name else f": it is the same as {other!r}"
+                where = "" if self.origin.override else f" (first in line {first.place.line})"
+                self._problem(f"the key {name!r} is written twice{where}{same}", entry.place, name)
+            seen[name] = seen[entry.path] = entry
 
     def _merge_key(self, node: yaml.Node) -> tuple[list[Entry], int]:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
@@ -246,7 +262,8 @@ class _Reader:
             patch, length = self._read(source)
             size += length
             if isinstance(patch.value, list):
-                entries += patch.value
+                known = {entry.path for entry in entries}
+                entries += [entry for entry in patch.value if entry.path not in known]
             else:
                 self._problem("'<<' takes a mapping or a list of mappings", self._place(source))
         return entries, size
@@ -260,6 +277,8 @@ class _Reader:
         if isinstance(key, float) and math.isnan(key):
             self._problem("a key cannot be nan", place)
             return None
+        if isinstance(key, bool) and node.value.lower() not in ("true", "false"):
+            key = node.value  # on, off, yes, no: names, which a path and an argument must find as written
         if not isinstance(key, str):
             return Entry("", (key,), patch, place)
         operator, path = split_key(key)
@@ -291,6 +310,10 @@ def _syntax_error(error: yaml.YAMLError, text: str, origin: Place) -> ConfigErro
         message = "a tab cannot indent YAML: use spaces"
     elif "another document" in problem:
         message = "a config is one YAML document: '---' begins a second one"
+    elif "duplicate anchor" in (context or ""):
+        message = "an anchor of this name is there already"
+    elif problem == _TOO_DEEP:
+        message = _TOO_DEEP
     elif "cannot start any token" in problem:
         message = f"a value cannot start with {at[:1]!r} in YAML"
         suggestion = "put quotes around it"

@@ -7,27 +7,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lighter.config.load import MAX_NODES
 from lighter.config.tree import (
+    MAX_DEPTH,
+    MAX_NODES,
     SEPARATOR,
     Key,
     Node,
     Path,
     PathError,
-    child,
-    find_key,
-    has_child,
     is_reference,
     join,
     lost,
     split,
+    step,
 )
-from lighter.errors import ConfigError, Place
+from lighter.errors import ConfigError, Place, Problem
 
 MAX_HOPS = 100  # references behind references
 
 _REFERENCE = re.compile(r"@(?:::)*-?\w+(?:::-?\w+)*")
-_QUOTE = re.compile(r"(?P<prefix>[A-Za-z]{0,2})(?P<quote>\"\"\"|'''|\"|')")
+_QUOTE = re.compile(r"(?P<prefix>(?i:[bfru]|[bf]r|r[bf])?)(?P<quote>\"\"\"|'''|\"|')")
 _NAME = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"\d[\w.]*")
 _IMPORT = re.compile(r"\$\s*(?:import|from)\s")
@@ -69,9 +68,15 @@ def parse_expression(text: str) -> Expression:
     """Split the references out of an expression's text (without the `$`).
 
     Strings are left alone, but for the replacement fields of f-strings; `a @ b` stays a matrix product.
+
+    Raises:
+        ConfigError: strings stand in strings too deeply.
     """
     scanner = _Scanner(text)
-    scanner.code(0, "")
+    try:
+        scanner.code(0, "")
+    except RecursionError:
+        raise ConfigError("the expression is nested too deeply", value=text) from None
     return Expression("".join(scanner.out).strip(), {name: path for path, name in scanner.names.items()})
 
 
@@ -155,14 +160,14 @@ def follow(root: Node, path: Sequence[Key]) -> tuple[Path, Node]:
         for depth, part in enumerate(path):
             if is_reference(node.value):
                 break
-            if not has_child(node, part):
+            found = step(node, part)
+            if found is None:
                 raise lost(root, node, path, depth)
-            key = find_key(node, part)
-            node, here = child(node, key), (*here, key)
+            node, here = found[1], (*here, found[0])
         else:
             return here, node
         path = (*absolute(str(node.value)[1:], here), *path[depth:])
-    raise ConfigError(f"{join(path)!r} leads in a circle", value=join(path))
+    raise ConfigError("it leads in a circle", value=join(path))
 
 
 def expand(root: Node, node: Node, path: Path = ()) -> Node:
@@ -171,9 +176,18 @@ def expand(root: Node, node: Node, path: Path = ()) -> Node:
     A copy reads as if it were written where it lands: relative references in it count from there.
 
     Raises:
-        ConfigError: a raw reference names nothing, or leads back to itself.
+        ConfigError: with every raw reference that names nothing, or leads back to itself.
     """
-    return _Expansion(root).expand(node, path, ())
+    expansion = _Expansion(root)
+    expanded = expansion.expand(node, path, ())
+    if expansion.problems:
+        raise ConfigError(problems=expansion.problems)
+    return expanded
+
+
+def expand_what_can_be(root: Node) -> Node:
+    """Return a tree expanded like `expand` does, but leave each raw reference that cannot be as it is."""
+    return _Expansion(root).expand(root, (), ())
 
 
 class _Expansion:
@@ -182,29 +196,37 @@ class _Expansion:
     def __init__(self, root: Node) -> None:
         self.root = root
         self.size = 0
+        self.problems: list[Problem] = []
 
     def expand(self, node: Node, path: Path, chain: tuple[Path, ...]) -> Node:
         self.size += 1
         if self.size > MAX_NODES:
             raise ConfigError(f"holds more than {MAX_NODES} values once its references are expanded", place=node.place)
+        if len(chain) > MAX_HOPS or len(path) > MAX_DEPTH:
+            raise ConfigError("its references lead too deep", place=node.place)
         value = node.value
         if isinstance(value, str) and value.startswith("%"):
-            target, found = self.target(node, value, path)
-            if target in chain or target == path[: len(target)]:
-                raise ConfigError(f"{value!r} leads back to itself", place=node.place, path=join(path), value=value)
+            try:
+                target, found = self.target(node, value, path, chain)
+            except ConfigError as error:
+                self.problems += error.problems
+                return node
             copy = self.expand(found, path, (*chain, target))
-            return Node(copy.value, copy.place, node.key_place, node.replaced)
+            return Node(copy.value, copy.place, node.key_place)
         if isinstance(value, dict):
             value = {key: self.expand(item, (*path, key), chain) for key, item in value.items()}
         elif isinstance(value, list):
             value = [self.expand(item, (*path, index), chain) for index, item in enumerate(value)]
-        return Node(value, node.place, node.key_place, node.replaced)
+        return Node(value, node.place, node.key_place)
 
-    def target(self, node: Node, text: str, path: Path) -> tuple[Path, Node]:
+    def target(self, node: Node, text: str, path: Path, chain: tuple[Path, ...]) -> tuple[Path, Node]:
         try:
-            return follow(self.root, absolute(text[1:], path))
+            target, found = follow(self.root, absolute(text[1:], path))
         except (PathError, ConfigError) as error:
             raise reference_error(error, text, node.place, path) from error
+        if target in chain or target == path[: len(target)]:
+            raise ConfigError(f"{text!r} leads back to itself", place=node.place, path=join(path), value=text)
+        return target, found
 
 
 def reference_error(error: PathError | ConfigError, text: str, place: Place, path: Path) -> ConfigError:

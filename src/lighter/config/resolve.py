@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sparkwheel
 
+from lighter.config.calls import call_error, cause_text, name_of, place_of
 from lighter.config.compose import Config
+from lighter.config.engine import Engine, Reference, Step
 from lighter.config.imports import import_statement, import_table, required
 from lighter.config.reference import (
     MAX_HOPS,
     Expression,
     absolute,
     expand,
+    expand_what_can_be,
     follow,
     is_import,
     parse_expression,
@@ -28,79 +30,37 @@ from lighter.config.reference import (
     unescape,
 )
 from lighter.config.targets import TargetError, import_object
-from lighter.config.tree import Node, Path, PathError, is_reference, join, key_text, nodes, split
+from lighter.config.tree import Key, Node, Path, PathError, is_reference, join, key_text, split, walk
 from lighter.errors import BuildError, ConfigError, Place, did_you_mean
 
 RESERVED = ("_target_", "_args_", "_mode_", "_disabled_")
 _DISABLED = "_disabled_"
-
-
-class _Reference(str):
-    """A leaf of an item that stands for another item's value."""
-
-    __slots__ = ()
-
-    @property
-    def path(self) -> str:
-        return self[1:]
-
-
-class _Engine(sparkwheel.Resolver):  # type: ignore[misc]
-    """sparkwheel's resolver, told that only `_Reference` leaves are references."""
-
-    @classmethod
-    def match_refs_pattern(cls, value: object) -> dict[str, int]:
-        return {value.path: 1} if isinstance(value, _Reference) else {}
-
-    @classmethod
-    def update_refs_pattern(cls, value: object, refs: Mapping[str, Any]) -> object:
-        return refs[value.path] if isinstance(value, _Reference) else value
-
-    def preset(self, values: Mapping[str, object]) -> None:
-        """Take these values as built."""
-        self._resolved.update(values)
-
-    def built(self) -> dict[str, object]:
-        """Return what was built so far, by path."""
-        return dict(self._resolved)
-
-
-class _Step(sparkwheel.Component):  # type: ignore[misc]
-    """An item whose value is made by calling `make` with its resolved config."""
-
-    def __init__(self, make: Callable[[Any], object], config: object, path: str) -> None:
-        super().__init__(config=config, id=path)
-        self._make = make
-
-    def instantiate(self, **_: Any) -> object:
-        return self._make(self.get_config())
+_KNOWN_NAMES = "an expression knows builtins, references (@path) and the names in `_imports_`"
 
 
 class Resolver:
     """Builds what a config describes, one path at a time; the same path is the same object."""
 
-    def __init__(self, tree: Node, disabled: frozenset[str] = frozenset(), *, inert: bool = False) -> None:
+    def __init__(self, tree: Node, inert: Resolver | None) -> None:
         self._tree = tree
-        self._disabled = disabled
-        self._inert = inert
+        self._inert = inert  # resolves what `_disabled_` says, and builds nothing; None in that resolver itself
         self._imports = import_table(tree)
-        self._engine = _Engine()
-        self._engine.add_items([self._item(join(path), node, path) for path, node in nodes(tree)])
+        self._engine = Engine(self._item)
 
     @classmethod
     def of(cls, config: Config) -> Resolver:
-        """Return a resolver of a config; nothing is built yet.
+        """Return a resolver of a config; nothing is built yet, and what is wrong in a part is raised when it is.
 
         Raises:
-            ConfigError: a raw reference names nothing, or a `_disabled_` is not true or false.
+            ConfigError: an import is not written as one.
         """
-        tree = expand(config.root, config.root)
-        return cls(tree, _find_disabled(tree))
+        tree = expand_what_can_be(config.root)
+        return cls(tree, cls(tree, None))
 
     def with_live(self, live: Mapping[str, object]) -> Resolver:
         """Return a resolver that shares what is built so far and takes `live` (path -> object) as built."""
-        other = Resolver(self._tree, self._disabled)
-        other._engine.preset({**self._engine.built(), **live})
+        other = Resolver(self._tree, self._inert)
+        other._engine.preset({**self._engine.built(), **{split(path): value for path, value in live.items()}})
         return other
 
     def __contains__(self, path: str) -> bool:
@@ -112,10 +72,10 @@ class Resolver:
 
     def keys(self, path: str) -> list[str] | None:
         """Return the keys of the plain mapping that a path leads to, behind a reference too; None for anything else."""
-        path, node = self._behind(path)
+        canonical, node = self._behind(self._canonical(path))
         if node.is_target or not isinstance(node.value, dict):
             return None
-        return [key_text(key) for key in node.value if f"{path}::{key_text(key)}" in self]
+        return [key_text(key) for key, item in self._present(canonical, node) if item.value is not None]
 
     def resolve(self, path: str) -> Any:
         """Return the object at a path, building it and what it refers to.
@@ -124,33 +84,30 @@ class Resolver:
             ConfigError: a reference names nothing, references form a circle, a target does not exist.
             BuildError: a target or an expression raised.
         """
-        canonical, node = follow(self._tree, split(path))
-        try:
-            return self._engine.resolve(join(canonical))
-        except sparkwheel.CircularReferenceError as error:
-            raise ConfigError(_circle(self._engine, join(canonical)), place=node.place, path=path) from error
-        except RecursionError as error:
-            raise ConfigError("references lead too deep", place=node.place, path=path) from error
+        return self._resolve(self._canonical(path))
 
     def target(self, path: str) -> Callable[..., object]:
         """Return the class or function that the `_target_` at a path names."""
-        node = follow(self._tree, (*split(path), "_target_"))[1]
-        return self._target(path, self.resolve(f"{path}::_target_"), node.place)
+        canonical = self._component(path)
+        name = self._resolve(self._canonical(join((*canonical, "_target_"))))
+        return self._target(canonical, name, place_of(walk(self._tree, canonical), "_target_"))
 
     def arguments(self, path: str, skip: Sequence[str] = ()) -> dict[str, Any]:
         """Return the resolved keyword arguments of the target at a path."""
-        node = follow(self._tree, split(path))[1]
-        names = [key_text(key) for key, item in node.items() if not self._is_disabled((*split(path), key), item)]
-        return {name: self.resolve(f"{path}::{name}") for name in names if name not in (*RESERVED, *skip)}
+        canonical = self._component(path)
+        present = self._present(canonical, walk(self._tree, canonical))
+        names = {key_text(key): (*canonical, key) for key, _ in present}
+        return {name: self._resolve(path) for name, path in names.items() if name not in (*RESERVED, *skip)}
 
     def call(self, path: str, arguments: Mapping[str, object]) -> Any:
         """Call the target at a path with keyword arguments that were resolved before."""
-        args = self.resolve(f"{path}::_args_") if f"{path}::_args_" in self else []
-        return self._call(path, self.target(path), args, dict(arguments))
+        canonical = self._component(path)
+        args = self.resolve(f"{join(canonical)}::_args_") if f"{join(canonical)}::_args_" in self else []
+        return self._call(canonical, self.target(path), self._positional(canonical, args), dict(arguments))
 
     def place(self, path: str) -> Place:
         """Return where the value at a path was written."""
-        return follow(self._tree, split(path))[1].place
+        return walk(self._tree, self._canonical(path)).place
 
     def require(self) -> None:
         """Import what `_requires_` names.
@@ -161,241 +118,185 @@ class Resolver:
         for item in required(self._tree):
             item.load()
 
-    def _behind(self, path: str) -> tuple[str, Node]:
-        """Return the path and node that a path leads to, behind the references that stand there."""
-        canonical, node = follow(self._tree, split(path))
+    def _canonical(self, path: str) -> Path:
+        """Return the path of the node that a path leads to.
+
+        Raises:
+            ConfigError: it leads nowhere.
+        """
+        try:
+            return follow(self._tree, split(path))[0]
+        except PathError as error:
+            raise ConfigError(error.message, place=error.node.place, path=path, suggestion=error.suggestion) from error
+
+    def _behind(self, path: Path) -> tuple[Path, Node]:
+        """Return the path and node that a canonical path leads to, behind the references that stand there."""
+        node = walk(self._tree, path)
         for _ in range(MAX_HOPS):
             if not is_reference(node.value, "@"):
                 break
-            canonical, node = follow(self._tree, absolute(str(node.value)[1:], canonical))
-        return join(canonical), node
+            path, node = follow(self._tree, absolute(str(node.value)[1:], path))
+        return path, node
+
+    def _component(self, path: str) -> Path:
+        """Return the path of the component that a path leads to, behind references too."""
+        canonical, node = self._behind(self._canonical(path))
+        if not node.is_target:
+            raise ConfigError("is not a mapping with a `_target_`", place=node.place, path=path, value=node.plain())
+        return canonical
+
+    def _resolve(self, path: Path) -> Any:
+        try:
+            return self._engine.resolve(path)
+        except sparkwheel.CircularReferenceError as error:
+            place = walk(self._tree, path).place
+            raise ConfigError(self._engine.circle(path), place=place, path=join(path)) from error
+        except RecursionError as error:
+            place = walk(self._tree, path).place
+            raise ConfigError("references lead too deep", place=place, path=join(path)) from error
+
+    # --- what is disabled
+
+    def _present(self, path: Path, node: Node) -> list[tuple[Key, Node]]:
+        """Return the children of a node that are not disabled."""
+        return [(key, item) for key, item in node.items() if not self._is_disabled((*path, key), item)]
 
     def _is_disabled(self, path: Path, node: Node) -> bool:
-        if join(path) in self._disabled:
-            return True
-        try:
-            return is_reference(node.value, "@") and self._behind(join(path))[0] in self._disabled
-        except (PathError, ConfigError):
+        """Tell whether a node is a disabled component, or a reference to one."""
+        if is_reference(node.value, "@"):
+            try:
+                path, node = self._behind(path)
+            except (PathError, ConfigError):
+                return False  # whoever resolves it gets the error
+        if not isinstance(node.value, dict) or not node.is_target or _DISABLED not in node.value:
             return False
+        return self._inert is not None and self._inert._switch((*path, _DISABLED), node.value[_DISABLED])
+
+    def _switch(self, path: Path, node: Node) -> bool:
+        value = self._resolve(path)
+        if not isinstance(value, bool):
+            raise ConfigError("`_disabled_` must be true or false", place=node.place, path=join(path), value=value)
+        return value
 
     # --- items
 
-    def _item(self, path: str, node: Node, keys: Path) -> sparkwheel.Item:
+    def _item(self, path: Path) -> sparkwheel.Item:
+        """Return what sparkwheel takes for the node at a path."""
+        node = walk(self._tree, path)
         value = node.value
-        if path in self._disabled:
-            return sparkwheel.Item(config=None, id=path)
-        if node.is_target and (path == "system" or self._inert):
-            return _Step(functools.partial(_raise, _not_here(path, node)), None, path)
+        if self._is_disabled(path, node):
+            return sparkwheel.Item(config=None)
+        if node.is_target and (path == ("system",) or self._inert is None):
+            raise _not_here(path, node)
         if isinstance(value, str):
-            return self._text_item(path, node, value, keys)
+            return self._text_item(path, node, value)
         if isinstance(value, (dict, list)):
-            present = [(key, item) for key, item in node.items() if not self._is_disabled((*keys, key), item)]
+            present = self._present(path, node)
+            leaves = {key: _leaf((*path, key), item) for key, item in present}
             if node.is_target:
-                shape = {key_text(key): _leaf((*keys, key), item) for key, item in present}
-                return _Step(functools.partial(self._build, path, node), shape, path)
-            leaves = {key: _leaf((*keys, key), item) for key, item in present}
-            return sparkwheel.Item(config=leaves if isinstance(value, dict) else list(leaves.values()), id=path)
-        return sparkwheel.Item(config=value, id=path)
+                shape = {key_text(key): leaf for key, leaf in leaves.items()}
+                return Step(functools.partial(self._build, path, node), shape)
+            return sparkwheel.Item(config=leaves if isinstance(value, dict) else list(leaves.values()))
+        return sparkwheel.Item(config=value)
 
-    def _text_item(self, path: str, node: Node, text: str, keys: Path) -> sparkwheel.Item:
+    def _text_item(self, path: Path, node: Node, text: str) -> sparkwheel.Item:
         if text.startswith("@"):
-            try:
-                return sparkwheel.Item(config=self._refer(text[1:], keys), id=path)
-            except (PathError, ConfigError) as error:
-                return _Step(functools.partial(_raise, reference_error(error, text, node.place, keys)), None, path)
+            return sparkwheel.Item(config=self._refer(text, node, path))
+        if text.startswith("%"):
+            expand(self._tree, node, path)  # raises: what could be expanded was
         if not text.startswith("$"):
-            return sparkwheel.Item(config=unescape(text), id=path)
+            return sparkwheel.Item(config=unescape(text))
         if is_import(text):
-            return _Step(lambda _: [item.load() for item in import_statement(node)][-1], None, path)
+            return Step(lambda _: [item.load() for item in import_statement(node)][-1])
         expression = parse_expression(text[1:])
-        references: dict[str, _Reference] = {}
-        for name, written in expression.references.items():
-            try:
-                references[name] = self._refer(written, keys)
-            except (PathError, ConfigError) as error:
-                problem = reference_error(error, f"@{written}", node.place, keys)
-                return _Step(functools.partial(_raise, problem), None, path)
-        return _Step(functools.partial(self._evaluate, path, node, expression), references, path)
+        references = {name: self._refer(f"@{to}", node, path) for name, to in expression.references.items()}
+        return Step(functools.partial(self._evaluate, path, node, expression), references)
 
-    def _refer(self, text: str, at: Path) -> _Reference:
-        return _Reference(f"@{join(follow(self._tree, absolute(text, at))[0])}")
+    def _refer(self, text: str, node: Node, at: Path) -> Reference:
+        try:
+            return Reference.to(follow(self._tree, absolute(text[1:], at))[0])
+        except (PathError, ConfigError) as error:
+            raise reference_error(error, text, node.place, at) from error
 
     # --- building
 
-    def _build(self, path: str, node: Node, config: dict[str, Any]) -> object:
-        target = self._target(path, config["_target_"], _place_of(node, "_target_"))
-        args, mode = config.get("_args_") or [], config.get("_mode_", "default")
+    def _build(self, path: Path, node: Node, config: dict[str, Any]) -> object:
+        target = self._target(path, config["_target_"], place_of(node, "_target_"))
+        args, mode = self._positional(path, config.get("_args_")), config.get("_mode_", "default")
         kwargs = {key: value for key, value in config.items() if key not in RESERVED}
-        if not isinstance(args, (list, tuple)):
-            raise ConfigError("`_args_` must be a list", place=_place_of(node, "_args_"), path=path, value=args)
         if mode == "callable":
             return functools.partial(target, *args, **kwargs) if args or kwargs else target
         if mode != "default":
             known = ("default", "callable")
             suggestion = did_you_mean(str(mode), known) or "known: default, callable"
-            place = _place_of(node, "_mode_")
-            raise ConfigError(f"{mode!r} is not a `_mode_`", place=place, path=path, value=mode, suggestion=suggestion)
+            place = place_of(node, "_mode_")
+            message = f"{mode!r} is not a `_mode_`"
+            raise ConfigError(message, place=place, path=join(path), value=mode, suggestion=suggestion)
         return self._call(path, target, args, kwargs)
 
-    def _target(self, path: str, name: object, place: Place) -> Callable[..., object]:
-        found: object = name
-        if isinstance(name, str):
-            try:
-                found = import_object(name)
-            except TargetError as error:
-                where = f"{path}::_target_"
-                raise ConfigError(
-                    error.message, place=place, path=where, value=name, suggestion=error.suggestion
-                ) from error
+    def _positional(self, path: Path, args: object) -> Sequence[object]:
+        if args is None:
+            return ()
+        if not isinstance(args, (list, tuple)):
+            place = place_of(walk(self._tree, path), "_args_")
+            raise ConfigError("`_args_` must be a list", place=place, path=join(path), value=args)
+        return args
+
+    def _target(self, path: Path, name: object, place: Place) -> Callable[..., object]:
+        where = join((*path, "_target_"))
+        try:
+            found = import_object(name) if isinstance(name, str) else name
+        except TargetError as error:
+            raise ConfigError(
+                error.message, place=place, path=where, value=name, suggestion=error.suggestion
+            ) from error
         if not callable(found):
-            raise ConfigError(f"{name!r} is not callable", place=place, path=f"{path}::_target_", value=name)
+            raise ConfigError(f"{name!r} is not callable", place=place, path=where, value=name)
         return found
 
-    def _call(self, path: str, target: object, args: Sequence[object], kwargs: dict[str, object]) -> object:
-        assert callable(target)
-        node = follow(self._tree, split(path))[1]
+    def _call(
+        self, path: Path, target: Callable[..., object], args: Sequence[object], kwargs: dict[str, object]
+    ) -> object:
         try:
             return target(*args, **kwargs)
+        except ConfigError as error:
+            if error.problems[0].place is not None:
+                raise
+            node, first = walk(self._tree, path), error.problems[0]
+            message, place = f"{name_of(node, target)}: {first.message}", place_of(node, "_target_")
+            raise BuildError(message, place=place, path=join(path), suggestion=first.suggestion) from error
         except Exception as error:
-            raise self._call_error(path, node, target, args, kwargs, error) from error
+            raise call_error(path, walk(self._tree, path), target, args, kwargs, error) from error
 
-    def _call_error(
-        self, path: str, node: Node, target: object, args: Sequence[object], kwargs: dict[str, object], error: Exception
-    ) -> ConfigError:
-        """Place what a target raised: at the argument it cannot take, else at the target."""
-        place, name = _place_of(node, "_target_"), _name_of(node, target)
-        if isinstance(error, ConfigError) and error.problems[0].place is not None:
-            return error
-        if isinstance(error, ConfigError):
-            first = error.problems[0]
-            return BuildError(f"{name}: {first.message}", place=place, path=path, suggestion=first.suggestion)
-        mismatch = _mismatch(target, args, kwargs) if isinstance(error, TypeError) else None
-        if mismatch:
-            argument, message, suggestion = mismatch
-            place = _key_place_of(node, argument) if argument else place
-            where = f"{path}::{argument}" if argument else path
-            return BuildError(f"{name}: {message}", place=place, path=where, value=argument, suggestion=suggestion)
-        return BuildError(f"{name} raised {cause_text(error)}", place=place, path=path)
-
-    def _evaluate(self, path: str, node: Node, expression: Expression, references: dict[str, object]) -> object:
+    def _evaluate(self, path: Path, node: Node, expression: Expression, references: dict[str, object]) -> object:
         try:
             tree = ast.parse(expression.code, mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
             message = f"the expression {node.value!r} does not parse: {reason}"
-            raise ConfigError(message, place=node.place, path=path, value=node.value) from error
+            raise ConfigError(message, place=node.place, path=join(path), value=node.value) from error
         names = {item.id for item in ast.walk(tree) if isinstance(item, ast.Name)}
         scope = {name: self._imports[name].load() for name in names & self._imports.keys()}
         try:
-            return eval(compile(tree, f"<{path}>", "eval"), {**scope, **references})  # what `$` is for
+            return eval(compile(tree, f"<{join(path)}>", "eval"), {**scope, **references})  # what `$` is for
         except Exception as error:
-            suggestion = (
-                did_you_mean(error.name, self._imports) if isinstance(error, NameError) and error.name else None
-            )
-            if isinstance(error, NameError) and not suggestion:
-                suggestion = "an expression knows builtins, references (@path) and the names in `_imports_`"
-            message = f"the expression {node.value!r} raised {cause_text(error)}"
-            raise BuildError(message, place=node.place, path=path, value=node.value, suggestion=suggestion) from error
-
-
-def cause_text(error: BaseException) -> str:
-    """Return an exception and the root of its causes as one line or more."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    root = error
-    while root.__cause__ is not None:
-        root = root.__cause__
-    return text if root is error else f"{text}\n  caused by {type(root).__name__}: {root}"
+            suggestion = None
+            if isinstance(error, NameError):
+                suggestion = did_you_mean(error.name or "", self._imports) or _KNOWN_NAMES
+            message, where = f"the expression {node.value!r} raised {cause_text(error)}", join(path)
+            raise BuildError(message, place=node.place, path=where, value=node.value, suggestion=suggestion) from error
 
 
 def _leaf(path: Path, node: Node) -> object:
     """Return a child as its parent's item holds it: a plain scalar itself, anything else a reference."""
-    if isinstance(node.value, (dict, list)) or is_reference(node.value, "@$\\"):
-        return _Reference(f"@{join(path)}")
+    if isinstance(node.value, (dict, list)) or is_reference(node.value, "@%$\\"):
+        return Reference.to(path)
     return node.value
 
 
-def _raise(error: ConfigError, _: object) -> None:
-    raise error
-
-
-def _not_here(path: str, node: Node) -> ConfigError:
+def _not_here(path: Path, node: Node) -> ConfigError:
     """Say why a component cannot be had where it was asked for."""
-    if path == "system":
+    if path == ("system",):
         message = "'@system' is the live System, which exists only in what is built late: optimizer and scheduler"
-        return ConfigError(message, place=node.place, path=path)
-    return ConfigError("`_disabled_` cannot depend on a built object", place=node.place, path=path)
-
-
-def _circle(engine: _Engine, start: str) -> str:
-    """Return the circle of references that a path leads into, as text."""
-    trail: list[str] = []
-
-    def visit(path: str) -> bool:
-        trail.append(path)
-        item = engine.get_item(path)
-        for reference in engine.find_refs_in_config(item.get_config(), path) if item else ():
-            if reference in trail:
-                del trail[: trail.index(reference)]
-                trail.append(reference)
-                return True
-            if visit(reference):
-                return True
-        trail.pop()
-        return False
-
-    visit(start)
-    return f"references form a circle: {' -> '.join(trail)}"
-
-
-def _place_of(node: Node, key: str) -> Place:
-    item = node.value.get(key) if isinstance(node.value, dict) else None
-    return item.place if item else node.place
-
-
-def _key_place_of(node: Node, key: str) -> Place:
-    item = node.value.get(key) if isinstance(node.value, dict) else None
-    return (item.key_place or item.place) if item else node.place
-
-
-def _name_of(node: Node, target: object) -> str:
-    name = node.value["_target_"].value if isinstance(node.value, dict) and node.is_target else None
-    return name if isinstance(name, str) else getattr(target, "__qualname__", repr(target))
-
-
-def _mismatch(target: Any, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[str, str, str | None] | None:
-    """Return (argument, message, suggestion) if a call does not fit its target's signature, else None."""
-    try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):
-        return None
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        unknown = [name for name in kwargs if name not in signature.parameters]
-        takes_any = any(item.kind is item.VAR_KEYWORD for item in signature.parameters.values())
-        if unknown and not takes_any:
-            suggestion = did_you_mean(unknown[0], signature.parameters)
-            suggestion = suggestion or f"it takes {', '.join(signature.parameters) or 'no arguments'}"
-            return unknown[0], f"takes no argument {unknown[0]!r}", suggestion
-        return "", str(error), None
-    return None
-
-
-def _find_disabled(tree: Node) -> frozenset[str]:
-    """Return the paths of the components whose `_disabled_` is true."""
-    switches = [
-        (path, node.value[_DISABLED])
-        for path, node in nodes(tree)
-        if isinstance(node.value, dict) and node.is_target and _DISABLED in node.value
-    ]
-    inert: Resolver | None = None
-    found: set[str] = set()
-    for path, switch in switches:
-        value: object = switch.value
-        if is_reference(value, "@$"):
-            inert = inert or Resolver(tree, inert=True)
-            value = inert.resolve(join((*path, _DISABLED)))
-        if not isinstance(value, bool):
-            raise ConfigError("`_disabled_` must be true or false", place=switch.place, path=join(path), value=value)
-        found |= {join(path)} if value else set()
-    return frozenset(found)
+        return ConfigError(message, place=node.place, path=join(path))
+    return ConfigError("`_disabled_` cannot depend on a built object", place=node.place, path=join(path))

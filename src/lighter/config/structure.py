@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lighter.config.tree import Key, Node, join, key_text
+from lighter.config.tree import Key, Node, is_reference, join, key_text
 from lighter.errors import Place, Problem, did_you_mean
 
 STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
@@ -14,6 +14,7 @@ SLOTS = ("model", "dataloaders", "optimizer", "scheduler", "criterion", "metrics
 MODE_TABLES = {"dataloaders": MODES, "metrics": ("train", "val", "test"), "adapters": MODES}
 ADAPTERS = ("batch", "criterion", "metrics", "logging")
 
+_FREE = (("vars",), ("_imports_",), *(("args", stage) for stage in STAGES))
 SYSTEM_TARGETS = ("lighter.System", "lighter.system.System")
 
 
@@ -24,7 +25,7 @@ def problems(root: Node) -> list[Problem]:
     for name, example in (("trainer", "pytorch_lightning.Trainer"), ("system", "lighter.System")):
         section = root.value.get(name)
         if section is None:
-            found.append(Problem(f"the section {name!r} is missing", root.place, None, name))
+            found.append(Problem(f"the section {name!r} is missing", Place(root.place.file), None, name))
         elif not section.is_target:
             message = f"{name!r} must be a mapping with a `_target_`, such as {example}"
             found.append(Problem(message, section.key_place or section.place, name, section.plain()))
@@ -51,14 +52,28 @@ def make_section(root: Node, path: Sequence[Key], place: Place) -> None:
         node = node.value[key]
 
 
-def _is_section(path: tuple[Key, ...]) -> bool:
-    if len(path) == 1:
-        return path[0] in ("args", "vars", "_imports_")
-    if path[0] == "args":
-        return len(path) == 2 and path[1] in STAGES
-    if path[0] != "system" or path[1] not in MODE_TABLES:
-        return False
-    return len(path) == 2 or (len(path) == 3 and path[1] == "adapters" and path[2] in MODES)
+def known_keys(path: Sequence[Key]) -> tuple[str, ...]:
+    """Return the keys that the fixed structure allows at a path; none where it leaves them free."""
+    match tuple(path):
+        case ():
+            return SECTIONS
+        case ("args",):
+            return tuple(STAGES)
+        case ("system",):
+            return SLOTS
+        case ("system", str(slot)):
+            return MODE_TABLES.get(slot, ())
+        case ("system", "adapters", str(mode)) if mode in MODES:
+            return ADAPTERS
+        case _:
+            return ()
+
+
+def _is_section(path: Sequence[Key]) -> bool:
+    """Tell whether a path is a mapping of the fixed structure, or one of the free ones."""
+    if path == ("system",):
+        return False  # it needs a `_target_`
+    return path in _FREE or (path[-1] in known_keys(path[:-1]) and bool(known_keys(path)))
 
 
 def _system(system: Node) -> Iterable[Problem]:
@@ -76,7 +91,7 @@ def _system(system: Node) -> Iterable[Problem]:
 
 
 def _table(node: Node, path: tuple[Key, ...], keys: tuple[str, ...] | None, what: str) -> Iterable[Problem]:
-    if node.value is None or isinstance(node.value, str):
+    if node.value is None or is_reference(node.value, "@%$"):
         return
     if not isinstance(node.value, dict):
         yield Problem("must be a mapping", node.place, join(path), node.plain())
@@ -99,7 +114,7 @@ def _scalars(root: Node) -> Iterable[Problem]:
     kinds: tuple[tuple[str, type, str], ...] = (("seed", int, "a whole number"), ("project", str, "a folder"))
     for name, kind, what in kinds:
         node = root.value.get(name)
-        if node is None or node.value is None or isinstance(node.value, str):
+        if node is None or node.value is None or is_reference(node.value, "@%$"):
             continue
         if not isinstance(node.value, kind) or isinstance(node.value, bool):
             yield Problem(f"must be {what}", node.place, name, node.plain())

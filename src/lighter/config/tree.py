@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from lighter.errors import Place, did_you_mean, nearest
 
 SEPARATOR = "::"
+MAX_DEPTH = 100  # levels of nesting: a bound that keeps every recursion over a tree safe
+MAX_NODES = 200_000  # values, once aliases and references are expanded: a bound on what a hostile file can cost
 
 Key: TypeAlias = str | int | float | bool | None
 Scalar: TypeAlias = str | int | float | bool | None
@@ -23,7 +25,6 @@ class Node:
     value: Scalar | list[Node] | dict[Key, Node]
     place: Place
     key_place: Place | None = None
-    replaced: Node | None = field(default=None, repr=False)
 
     @property
     def is_target(self) -> bool:
@@ -45,7 +46,7 @@ class Node:
             value = {key: child.copy() for key, child in value.items()}
         elif isinstance(value, list):
             value = [child.copy() for child in value]
-        return Node(value, self.place, self.key_place, self.replaced)
+        return Node(value, self.place, self.key_place)
 
     def items(self) -> Iterator[tuple[Key, Node]]:
         """Yield the children with their keys or list indices."""
@@ -88,32 +89,39 @@ def is_reference(value: object, marks: str = "@%") -> bool:
     return isinstance(value, str) and value != "" and value[0] in marks
 
 
-def find_key(node: Node, part: Key) -> Key:
-    """Return the child key that a path's part names (`-1` is a list's last index), or None.
-
-    None is also YAML's null key, which only an exact part finds: test with `part in node.value` for that.
-    """
+def step(node: Node, part: Key) -> tuple[Key, Node] | None:
+    """Return the child that a path's part leads to, with its key or index (`-1` is a list's last), or None."""
     if isinstance(node.value, dict):
-        if part in node.value and not isinstance(part, bool):
-            return part
-        return next((key for key in node.value if key_text(key) == key_text(part)), None)
-    if isinstance(node.value, list):
+        for key in (part, *_spellings(part)):
+            if _holds(node.value, key):
+                return key, node.value[key]
+    elif isinstance(node.value, list):
+        length = len(node.value)
         try:
             index = int(key_text(part))
         except ValueError:
             return None
-        length = len(node.value)
-        return index % length if -length <= index < length else None
+        if -length <= index < length:
+            return index % length, node.value[index]
     return None
 
 
-def child(node: Node, key: Key) -> Node:
-    """Return the child under an existing key or index."""
-    if isinstance(node.value, dict):
-        return node.value[key]
-    assert isinstance(node.value, list)
-    assert isinstance(key, int)
-    return node.value[key]
+def _spellings(part: Key) -> list[Key]:
+    """Return the keys that are spelled like `part` but are of another type, such as 1 for the text '1'."""
+    if not isinstance(part, str):
+        return [key_text(part)]
+    found: list[Key] = [key for key in (None, True, False) if key_text(key) == part]
+    for kind in (int, float):
+        try:
+            found += [key for key in (kind(part),) if key_text(key) == part]
+        except (ValueError, OverflowError):
+            continue
+    return found
+
+
+def _holds(mapping: dict[Key, Node], key: Key) -> bool:
+    """Tell whether a mapping has a key, without taking true for 1 and false for 0 as Python does."""
+    return key in mapping and (key not in (0, 1) or any(type(own) is type(key) and own == key for own in mapping))
 
 
 def set_child(node: Node, key: Key, value: Node) -> None:
@@ -125,11 +133,6 @@ def set_child(node: Node, key: Key, value: Node) -> None:
         node.value[key] = value
 
 
-def has_child(node: Node, part: Key) -> bool:
-    """Tell whether a path's part leads to a child of this node."""
-    return find_key(node, part) is not None or (isinstance(node.value, dict) and part is None and None in node.value)
-
-
 def walk(root: Node, path: Sequence[Key]) -> Node:
     """Return the node at a path.
 
@@ -138,9 +141,10 @@ def walk(root: Node, path: Sequence[Key]) -> Node:
     """
     node = root
     for depth, part in enumerate(path):
-        if not has_child(node, part):
+        found = step(node, part)
+        if found is None:
             raise lost(root, node, path, depth)
-        node = child(node, find_key(node, part))
+        node = found[1]
     return node
 
 
@@ -179,10 +183,10 @@ def dotted(root: Node, path: Sequence[Key]) -> str | None:
 
 
 def _elsewhere(root: Node, path: Sequence[Key]) -> str | None:
-    """Suggest the existing path nearest to the whole path."""
-    text = join(path)
-    others = (join(other) for other, _ in nodes(root, limit=2000))
-    match = nearest(text, (other for other in others if not text.startswith(other)))
+    """Suggest the existing path nearest to the whole path, among those that end like it."""
+    last = key_text(path[-1])
+    others = (other for other, _ in nodes(root, limit=2000) if other and key_text(other[-1]) == last)
+    match = nearest(join(path), map(join, others))
     return f"did you mean {match!r}?" if match else None
 
 

@@ -1,0 +1,72 @@
+"""What is said of a call that failed: where, which argument, and why."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lighter.config.tree import Node, Path, join
+from lighter.errors import BuildError, Place, did_you_mean
+
+
+def call_error(
+    path: Path,
+    node: Node,
+    target: Callable[..., object],
+    args: Sequence[object],
+    kwargs: dict[str, object],
+    error: Exception,
+) -> BuildError:
+    """Place what a target raised: at the argument it cannot take, else at the target."""
+    place, name = place_of(node, "_target_"), name_of(node, target)
+    mismatch = _mismatch(target, args, kwargs) if isinstance(error, TypeError) else None
+    if mismatch is None:
+        return BuildError(f"{name} raised {cause_text(error)}", place=place, path=join(path))
+    argument, message, suggestion = mismatch
+    place = _key_place_of(node, argument) if argument else place
+    where = join((*path, argument)) if argument else join(path)
+    return BuildError(f"{name}: {message}", place=place, path=where, value=argument, suggestion=suggestion)
+
+
+def cause_text(error: BaseException) -> str:
+    """Return an exception and the root of its causes as one line or more."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    return text if root is error else f"{text}\n  caused by {type(root).__name__}: {root}"
+
+
+def place_of(node: Node, key: str) -> Place:
+    item = node.value.get(key) if isinstance(node.value, dict) else None
+    return item.place if item else node.place
+
+
+def _key_place_of(node: Node, key: str) -> Place:
+    item = node.value.get(key) if isinstance(node.value, dict) else None
+    return (item.key_place or item.place) if item else node.place
+
+
+def name_of(node: Node, target: object) -> str:
+    name = node.value["_target_"].value if isinstance(node.value, dict) and node.is_target else None
+    return name if isinstance(name, str) else getattr(target, "__qualname__", repr(target))
+
+
+def _mismatch(target: Any, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[str, str, str | None] | None:
+    """Return (argument, message, suggestion) if a call does not fit its target's signature, else None."""
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        unknown = [name for name in kwargs if name not in signature.parameters]
+        takes_any = any(item.kind is item.VAR_KEYWORD for item in signature.parameters.values())
+        if unknown and not takes_any:
+            suggestion = did_you_mean(unknown[0], signature.parameters)
+            suggestion = suggestion or f"it takes {', '.join(signature.parameters) or 'no arguments'}"
+            return unknown[0], f"takes no argument {unknown[0]!r}", suggestion
+        return "", str(error), None
+    return None
