@@ -1,0 +1,79 @@
+"""What one epoch in one mode works with, decided before its first step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import nn
+
+from lighter._losses import Losses
+from lighter._metrics import SharedMetrics
+
+LIGHTNING = ("pytorch_lightning.", "lightning.pytorch.")
+HOOKS = {
+    "train": ("training_step", "on_train_batch_end"),
+    "val": ("validation_step", "on_validation_batch_end"),
+    "test": ("test_step", "on_test_batch_end"),
+}
+
+
+@dataclass
+class Epoch:
+    """The parts of the steps of one epoch, who looks at what they make, and their losses."""
+
+    mode: str
+    unpack: Callable[[Any], tuple[Any, Any, Any]]
+    model: nn.Module
+    model_arguments: tuple[str, ...]
+    inferer: Callable[..., Any] | None
+    criterion: Callable[..., Any] | None
+    criterion_adapter: Callable[..., Any]
+    metrics: SharedMetrics | None
+    metrics_adapter: Callable[..., Any]
+    logging_adapter: Callable[..., tuple[Any, Any, Any]] | None
+    returns_outputs: bool
+    logs_values: bool
+    logs_loss: bool
+    logs_every_step: bool
+    batches: int = 0
+    losses: Losses = field(default_factory=Losses)
+
+    @property
+    def is_evaluation(self) -> bool:
+        return self.mode in ("val", "test")
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning does not declare it
+    return callbacks
+
+
+def wants_outputs(mode: str, trainer: Trainer, module: LightningModule) -> bool:
+    """Tell whether anyone's own code receives what a step returns: a subclass's step, or a hook that ends the batch.
+
+    Lightning's own callbacks have that hook too, and ignore what it is given.
+    """
+    if mode == "predict":
+        return True
+    step, batch_end = HOOKS[mode]
+    hooks = [getattr(owner, batch_end) for owner in (*callbacks_of(trainer), module)]
+    return getattr(module, step).__module__ != "lighter.system" or any(
+        not hook.__module__.startswith(LIGHTNING) for hook in hooks
+    )
+
+
+def monitors_a_step(trainer: Trainer) -> bool:
+    """Tell whether a callback or a scheduler monitors a value that only a step logs."""
+    monitors = [getattr(callback, "monitor", None) for callback in callbacks_of(trainer)]
+    monitors += [config.monitor for config in trainer.lr_scheduler_configs]
+    return any(isinstance(monitor, str) and monitor.endswith("/step") for monitor in monitors)
+
+
+def extra_arguments(model: nn.Module) -> tuple[str, ...]:
+    """Return which of `epoch` and `step` the model's forward takes by name."""
+    parameters = inspect.signature(model.forward).parameters
+    return tuple(name for name in ("epoch", "step") if name in parameters)
