@@ -19,8 +19,6 @@ ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "projects" / "digits"
 CIFAR10 = ROOT / "projects" / "cifar10"
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # advice for larger data: more workers, a longer log interval
-
 
 @pytest.fixture(autouse=True)
 def _fresh_project(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -894,6 +894,7 @@ class Counting(Metric):
 
     full_state_update = False
     seen = 0
+    total: Tensor
 
     def __init__(self) -> None:
         super().__init__()

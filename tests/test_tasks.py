@@ -20,11 +20,6 @@ from torchmetrics.segmentation import DiceScore
 from lighter.adapters import BatchAdapter, CriterionAdapter, LoggingAdapter, MetricsAdapter
 from lighter.system import System
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),  # Lightning with torch 2.15
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # a hint, not for tiny data
-]
-
 
 class Keep(pl.Callback):
     """Keep the values of each epoch and the last outputs."""
