@@ -137,6 +137,11 @@ def test_fit_test_and_predict_run_from_the_command_line(capsys: pytest.CaptureFi
     assert main(command[1].split()) == 0
     assert "weights   logs/lightning_logs/version_0/checkpoints/epoch=0-step=4.ckpt" in capsys.readouterr().out
     assert main(["predict", "config.yaml", "--ckpt=best"]) == 0
+    assert "results   nowhere: no callback of the config writes predictions" in capsys.readouterr().out
+    table = "trainer::callbacks=[{_target_: lighter.callbacks.TableWriter, path: table.csv}]"
+    assert main(["predict", "config.yaml", "--ckpt=best", table]) == 0
+    assert "results   table.csv" in capsys.readouterr().out
+    assert len(Path("table.csv").read_text().splitlines()) == 33
 
 
 def test_each_message_is_shown_once_and_nothing_but_text_when_piped() -> None:

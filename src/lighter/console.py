@@ -116,9 +116,7 @@ class Report:
     def head(self) -> None:
         """Say what is about to run, on what, and where its results go."""
         runner = self.runner
-        self.results = str(
-            runner.trainer.log_dir
-        )  # asked for now: once processes have been launched it is a collective
+        self.results = _results(runner)  # asked for now: once processes have been launched it is a collective
         rows = [("config", " ".join(runner.config.sources))]
         rows += [("overrides", shlex.join(runner.config.overrides))] if runner.config.overrides else []
         rows += [
@@ -165,6 +163,17 @@ def _device(trainer: Any) -> str:
     count = trainer.num_devices * trainer.num_nodes
     strategy = type(trainer.strategy).__name__.removesuffix("Strategy")
     return name if count == 1 else f"{count} x {name} ({strategy})"
+
+
+def _results(runner: Runner) -> str:
+    """Return where a stage leaves its results: the run's folder, or what the writers of a prediction write."""
+    if runner.stage != "predict":
+        return str(runner.trainer.log_dir)
+    from lighter.callbacks import FileWriter, TableWriter
+
+    callbacks = runner.trainer.callbacks  # type: ignore[attr-defined]
+    paths = [str(callback.path) for callback in callbacks if isinstance(callback, (FileWriter, TableWriter))]
+    return ", ".join(paths) or "nowhere: no callback of the config writes predictions"
 
 
 def _metrics(trainer: Any) -> dict[str, str]:
