@@ -82,6 +82,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             "error: 'seed' is neither a YAML file nor an override\n  an override is written seed=VALUE\n",
         ),
         (
+            ["fit", "proj"],
+            "error: 'proj' is neither a YAML file nor an override\n  it is a folder: name a YAML file in it\n",
+        ),
+        (
             ["fit", "config.yaml", "config"],
             "error: 'config' is neither a YAML file nor an override\n  did you mean 'config.yaml'?\n",
         ),
@@ -130,17 +134,17 @@ def test_a_mistake_in_the_config_is_found_before_torch_is_imported() -> None:
 def test_fit_test_and_predict_run_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", ONE_EPOCH, "config.yaml"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^  results   logs/lightning_logs/version_0$", out, re.MULTILINE)
+    assert re.search(r"^  results +logs/lightning_logs/version_0$", out, re.MULTILINE)
     assert re.search(r"^val/metrics/MulticlassAccuracy/epoch +\d\.\d{4}$", out, re.MULTILINE)
-    command = re.search(r"test it   lighter (.*)$", out, re.MULTILINE)
+    command = re.search(r"test it +lighter (.*)$", out, re.MULTILINE)
     assert command is not None
     assert main(command[1].split()) == 0
-    assert "weights   logs/lightning_logs/version_0/checkpoints/epoch=0-step=4.ckpt" in capsys.readouterr().out
+    assert re.search(r"weights +logs/lightning_logs/version_0/checkpoints/epoch=0-step=4.ckpt", capsys.readouterr().out)
     assert main(["predict", "config.yaml", "--ckpt=best"]) == 0
-    assert "results   nowhere: no callback of the config writes predictions" in capsys.readouterr().out
+    assert re.search(r"results +nowhere: no callback of the config writes predictions", capsys.readouterr().out)
     table = "trainer::callbacks=[{_target_: lighter.callbacks.TableWriter, path: table.csv}]"
     assert main(["predict", "config.yaml", "--ckpt=best", table]) == 0
-    assert "results   table.csv" in capsys.readouterr().out
+    assert re.search(r"results +table.csv\n", capsys.readouterr().out)
     assert len(Path("table.csv").read_text().splitlines()) == 33
 
 
@@ -235,5 +239,64 @@ def test_two_processes_train_from_the_console(workspace: Path) -> None:  # noqa:
     done = lighter("fit", "config.yaml", ONE_EPOCH, "trainer::devices=2", "trainer::strategy=ddp")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("lighter fit") == 1
-    assert "device    2 x cpu (DDP)" in done.stdout
+    assert re.search(r"device +2 x cpu \(DDP\)", done.stdout)
     assert [path.name for path in (workspace / "logs" / "lightning_logs").iterdir()] == ["version_0"]
+
+
+# --- the tail
+
+
+def tail(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["fit", "config.yaml", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_tail_counts_epochs_and_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert re.search(r"^  done +\d+\.\d s, 2 epochs, 8 steps$", tail(capsys), re.MULTILINE)
+    assert re.search(r"^  done +\d+\.\d s, 1 epoch, 4 steps$", tail(capsys, ONE_EPOCH), re.MULTILINE)
+
+
+def test_the_tail_says_that_a_run_stopped_early_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    stop = (
+        "trainer::callbacks=[{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/loss/epoch,"
+        " patience: 1, mode: max}]"
+    )
+    out = tail(capsys, stop, "trainer::max_epochs=9")
+    assert re.search(r"done .* 2 epochs, 8 steps, stopped early on val/loss/epoch$", out, re.MULTILINE)
+
+
+def test_the_tail_says_that_there_was_nothing_left_to_train(capsys: pytest.CaptureFixture[str]) -> None:
+    tail(capsys)
+    assert re.search(
+        r"done .* nothing to train: it had reached epoch 2 of 2$", tail(capsys, "--ckpt=last"), re.MULTILINE
+    )
+
+
+def test_the_tail_warns_of_what_is_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    out = tail(capsys, "=system::criterion=$lambda pred, target: pred.sum() * float('nan')", ONE_EPOCH)
+    assert re.search(r"^  warning +val/loss/epoch is nan$", out, re.MULTILINE)
+
+
+def test_a_trial_run_has_no_results(capsys: pytest.CaptureFixture[str]) -> None:
+    assert re.search(r"results +nowhere: this is a trial run\n", tail(capsys, "trainer::fast_dev_run=true"))
+
+
+def test_a_file_gets_a_line_an_epoch() -> None:
+    done = lighter("fit", "config.yaml")
+    lines = [line.split("INFO")[1].split() for line in done.stderr.splitlines() if " epoch " in line]
+    assert [line[:3] for line in lines] == [["epoch", "1/2", "train/loss"], ["epoch", "2/2", "train/loss"]]
+    assert "val/metrics/MulticlassAccuracy" in lines[0]
+
+
+def test_the_numbers_of_any_lightning_module_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("proj/lit.py").write_text(
+        "import pytorch_lightning as pl, torch\n"
+        "from parts import Points\n"
+        "class Module(pl.LightningModule):\n"
+        "    def test_step(self, batch, batch_idx):\n"
+        "        self.log('my_loss', 0.25)\n"
+        "    def test_dataloader(self):\n"
+        "        return torch.utils.data.DataLoader(Points(), batch_size=8)\n"
+    )
+    assert main(["test", "config.yaml", "=system={_target_: lit.Module}"]) == 0
+    assert re.search(r"^my_loss +0.2500$", capsys.readouterr().out, re.MULTILINE)

@@ -554,6 +554,14 @@ def test_predict_returns_the_output_dict() -> None:
     assert outputs[0]["loss"] is outputs[0]["metrics"] is outputs[0]["target"] is None
 
 
+def test_predict_without_a_batch_adapter_says_why_the_model_was_given_a_list() -> None:
+    system = make_system(dataloaders={"predict": loader()}, optimizer=None, criterion=None)
+    with pytest.raises(
+        RunError, match=r"predict gives the model the whole batch, list of 2 \(float32\[4, 6\], int64\[4\]\)"
+    ):
+        make_trainer().predict(system)
+
+
 # What the model is called with
 
 

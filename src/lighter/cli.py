@@ -90,7 +90,7 @@ def _main(arguments: list[str], *, debug: bool) -> int:
         return DONE
     job = _bind(name, module, rest)
 
-    from lighter.console import setup_logging
+    from lighter.log import setup_logging
 
     setup_logging(debug=debug)
     return job.run()

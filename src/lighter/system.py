@@ -18,7 +18,7 @@ from lighter._losses import count_samples, loss_name, named_losses
 from lighter._metrics import SharedMetrics, collections_by_mode, scalars
 from lighter._optimization import build_optimizers, listed, optimizer_values, scheduler_configs
 from lighter.adapters import CriterionAdapter, MetricsAdapter, describe, name_of, pair, whole
-from lighter.errors import ConfigError
+from lighter.errors import ConfigError, RunError
 from lighter.modes import by_mode, check_keys
 
 ADAPTER_SLOTS = ("batch", "criterion", "metrics", "logging")
@@ -134,7 +134,15 @@ class System(pl.LightningModule):
         return self._step("test", batch)
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> dict[str, Any]:  # noqa: ARG002
-        output: dict[str, Any] = self._step("predict", batch)
+        try:
+            output: dict[str, Any] = self._step("predict", batch)
+        except TypeError as error:
+            if isinstance(batch, list | tuple) and "batch" not in self.adapters.get("predict", {}):
+                raise RunError(
+                    f"without a batch adapter, predict gives the model the whole batch, {describe(batch)}: {error}",
+                    suggestion="say where the input is: lighter.adapters.BatchAdapter(input_accessor=0)",
+                ) from error
+            raise
         return output
 
     def on_train_epoch_end(self) -> None:

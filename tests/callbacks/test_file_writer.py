@@ -176,6 +176,12 @@ def test_each_rank_writes_its_own(tmp_path: Path) -> None:
 # --- images and videos ---
 
 
+def test_an_identifier_that_has_the_suffix_keeps_it_once(tmp_path: Path) -> None:
+    images = torch.zeros(1, 4, 6, dtype=torch.uint8)
+    predict(FileWriter(tmp_path, "image"), lambda _: {"pred": images, "identifier": ["scan.png"]}, samples=1)
+    assert files(tmp_path) == ["scan.png"]
+
+
 @pytest.mark.parametrize("shape", [(4, 6), (1, 4, 6), (3, 4, 6)])
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32, torch.float16])
 def test_an_image_comes_back(tmp_path: Path, shape: tuple[int, ...], kind: torch.dtype) -> None:

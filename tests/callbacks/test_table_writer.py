@@ -196,6 +196,18 @@ def test_a_part_left_behind_is_kept_unless_overwritten(tmp_path: Path, suffix: s
 
 
 @SUFFIXES
+def test_a_run_that_failed_before_its_first_row_does_not_stop_the_next(tmp_path: Path, suffix: str) -> None:
+    def fail(_: Tensor) -> Tensor:
+        raise RuntimeError("out of memory")
+
+    path = tmp_path / f"t{suffix}"
+    with pytest.raises(RuntimeError, match="out of memory"):
+        predict(TableWriter(path), fail)
+    predict(TableWriter(path))
+    assert len(read(path)) == 10
+
+
+@SUFFIXES
 def test_a_failed_run_keeps_its_rows(tmp_path: Path, suffix: str) -> None:
     def function(batch: Tensor) -> Tensor:
         if batch[0, 0] == 8:

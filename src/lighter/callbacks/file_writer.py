@@ -111,7 +111,7 @@ class FileWriter(SampleWriter):
             raise ConfigError(f"FileWriter: two samples have the identifier {identifier!r}", value=identifier)
         if remember:  # otherwise an existing file tells
             self._names.add(name)
-        self._publish(name + self._suffix, lambda path: self._write_sample(path, sample))
+        self._publish(name.removesuffix(self._suffix) + self._suffix, lambda path: self._write_sample(path, sample))
 
     def _write_shard(self, trainer: Trainer) -> None:
         if not self._buffer:

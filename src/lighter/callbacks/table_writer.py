@@ -55,7 +55,8 @@ class TableWriter(SampleWriter):
     def prepare(self, trainer: Trainer) -> None:
         if self.path.suffix == ".parquet" and find_spec("pyarrow") is None:
             raise ConfigError("TableWriter: Parquet needs pyarrow", suggestion="pip install 'lighter[parquet]'")
-        parts = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.part-*"))
+        found = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.part-*"))
+        parts = [part for part in found if part.stat().st_size]  # an empty one holds nothing to lose
         for existing in [*parts, self.path]:
             if existing.exists() and not self.overwrite:
                 raise ConfigError(
@@ -64,7 +65,7 @@ class TableWriter(SampleWriter):
                     suggestion="set `overwrite: true` to replace it, move it, or choose another `path`",
                 )
         if trainer.is_global_zero:
-            for part in parts:
+            for part in found:
                 part.unlink()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002

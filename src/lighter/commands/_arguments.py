@@ -20,12 +20,19 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     overrides = [argument for argument in arguments if not _is_source(argument)]
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
-            files = [item.name for item in Path().glob("*.y*ml")]
-            suggestion = did_you_mean(text, files) or f"an override is written {text}=VALUE"
-            raise UsageError(f"{text!r} is neither a YAML file nor an override", value=text, suggestion=suggestion)
+            raise UsageError(f"{text!r} is neither a YAML file nor an override", value=text, suggestion=_mend(text))
     if not sources:
         raise UsageError("name at least one YAML file", suggestion="such as config.yaml")
     return sources, overrides
+
+
+def _mend(text: str) -> str:
+    if Path(text).is_dir():
+        return "it is a folder: name a YAML file in it"
+    files = {item.stem: item.name for item in Path().glob("*.y*ml")}
+    named = files.get(text)
+    suggestion = f"did you mean {named!r}?" if named else did_you_mean(text, files.values())
+    return suggestion or f"an override is written {text}=VALUE"
 
 
 def _is_source(text: str) -> bool:

@@ -11,7 +11,7 @@ from lighter.commands import Job
 from lighter.commands._arguments import split_arguments
 
 if TYPE_CHECKING:
-    from lighter.console import Report
+    from lighter.report import Report
     from lighter.runner import Runner, Stage
 
 INTERRUPTED = 130
@@ -28,14 +28,14 @@ def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | Non
 
     config = compose(sources, overrides)  # first, so that a mistake costs no start-up
     gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
-    from lighter.console import Report, trainer_arguments
+    from lighter.report import Report
     from lighter.runner import Runner
 
     gc.freeze()  # nor need later collections look through what was imported
     gc.enable()
     try:
-        runner = Runner(trainer_arguments)
-        report = Report(runner)
+        report = Report()
+        runner = Runner(report.trainer_arguments)
         runner.prepare(stage, config, ckpt=ckpt)
         return _start(runner, report)
     finally:
@@ -46,14 +46,14 @@ def _start(runner: Runner, report: Report) -> int:
     _quiet(runner)
     main = runner.trainer.is_global_zero
     if main:
-        report.head()
+        report.head(runner)
     try:
         runner.start()
     except SystemExit:  # Lightning's answer to Ctrl-C, after it has shut down
         if not runner.trainer.interrupted:
             raise
     if main:
-        report.tail()
+        report.tail(runner)
     return INTERRUPTED if runner.trainer.interrupted else 0
 
 

@@ -1,0 +1,168 @@
+"""What a person sees of a run: the head before it, its progress, and the tail after it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from loguru import logger
+from pytorch_lightning.callbacks import Callback, ProgressBar, RichProgressBar
+from rich.console import Console
+from rich.table import Table
+
+from lighter.callbacks import FileWriter, TableWriter
+from lighter.runner import Runner
+from lighter.system import System
+
+_SUFFIX = "/epoch"
+
+
+class Report:
+    """Tells on stdout what runs and how it ended; in between, a terminal has a bar and a file has a line an epoch."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._progress = _Progress(lines=not sys.stdout.isatty())
+        self._began = time.monotonic()
+        self._results = ""
+
+    def trainer_arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Give a Trainer the progress that fits the terminal, unless the config speaks of it."""
+        if arguments.get("barebones"):
+            return arguments
+        given = arguments.get("callbacks") or []
+        callbacks = [*given] if isinstance(given, (list, tuple)) else [given]
+        arguments = {**arguments, "callbacks": [*callbacks, self._progress]}
+        spoken_of = any(isinstance(callback, ProgressBar) for callback in callbacks)
+        if spoken_of or arguments.get("enable_progress_bar") is not None:
+            return arguments
+        if sys.stdout.isatty():
+            return {**arguments, "callbacks": [*callbacks, self._progress, RichProgressBar(leave=False)]}
+        return {"enable_model_summary": False, **arguments, "enable_progress_bar": False}
+
+    def head(self, runner: Runner) -> None:
+        """Say what is about to run, on what, and where its results go."""
+        self._results = _results(runner)  # asked for now: once processes have been launched it is a collective
+        rows = [("config", " ".join(runner.config.sources))]
+        rows += [("overrides", shlex.join(runner.config.overrides))] if runner.config.overrides else []
+        rows += [
+            ("device", _device(runner.trainer)),
+            ("seed", "none: this run cannot be repeated exactly" if runner.seed is None else str(runner.seed)),
+            ("weights", str(runner.checkpoint or "as built")),
+            ("results", self._results),
+        ]
+        self._console.print(f"[bold]lighter {runner.stage}[/bold]")
+        self._rows(rows)
+
+    def tail(self, runner: Runner) -> None:
+        """Say how it ended: final metrics, best checkpoint, the run folder and what to do next."""
+        trainer = runner.trainer
+        metrics = _metrics(runner)
+        if metrics:
+            table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), show_header=False)
+            for name, value in metrics.items():
+                table.add_row(name, f"{value:.4f}")
+            self._console.print()
+            self._console.print(table)
+        self._console.print()
+        rows = [("interrupted" if trainer.interrupted else "done", self._how_it_went(runner))]
+        rows += [("warning", f"{name} is {value}") for name, value in metrics.items() if not math.isfinite(value)]
+        best = _best_checkpoint(trainer) if runner.stage == "fit" else ""
+        rows += [("best", best)] if best else []
+        rows.append(("results", self._results))
+        if best and trainer.interrupted:
+            rows.append(("go on", _command("fit", runner, "last")))
+        elif best and _has_test(runner):
+            rows.append(("test it", _command("test", runner, best)))
+        self._rows(rows)
+
+    def _how_it_went(self, runner: Runner) -> str:
+        seconds = f"{time.monotonic() - self._began:.1f} s"
+        if runner.stage != "fit":
+            return seconds
+        trainer = runner.trainer
+        if not self._progress.began:
+            return f"{seconds}, nothing to train: it had reached epoch {trainer.current_epoch} of {trainer.max_epochs}"
+        stopped = [callback.monitor for callback in trainer.early_stopping_callbacks if callback.stopped_epoch]
+        early = f", stopped early on {', '.join(map(str, stopped))}" if stopped else ""
+        return f"{seconds}, {_count(trainer.current_epoch, 'epoch')}, {_count(trainer.global_step, 'step')}{early}"
+
+    def _rows(self, rows: Sequence[tuple[str, str]]) -> None:
+        for name, value in rows:
+            self._console.print(f"  [dim]{name:<11}[/dim] ", end="")
+            self._console.print(value, markup=False)
+
+
+class _Progress(Callback):
+    """Remembers whether training began, and logs a line an epoch where there is no bar."""
+
+    def __init__(self, *, lines: bool) -> None:
+        self.began = False
+        self._lines = lines
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self.began = True
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._line(trainer, pl_module)  # of the epoch before, whose values are all there only now
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._line(trainer, pl_module)
+
+    def _line(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        values = _values(trainer, module) if self._lines and trainer.is_global_zero else {}
+        if values:
+            of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+            text = "  ".join(f"{name.removesuffix(_SUFFIX)} {value:.4g}" for name, value in values.items())
+            logger.info(f"epoch {trainer.current_epoch}{of}  {text}")
+
+
+def _values(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, float]:
+    """Return the last epoch values; of a module that is no System, all that it logged."""
+    names = [name for name in sorted(trainer.callback_metrics) if name.endswith(_SUFFIX)]
+    if not isinstance(module, System):
+        names = sorted(trainer.callback_metrics)
+    return {name: float(trainer.callback_metrics[name]) for name in names}
+
+
+def _metrics(runner: Runner) -> dict[str, float]:
+    return {} if runner.stage == "predict" else _values(runner.trainer, runner.system)
+
+
+def _results(runner: Runner) -> str:
+    """Return where a stage leaves its results: the run's folder, or what the writers of a prediction write."""
+    if runner.stage != "predict":
+        return str(runner.trainer.log_dir or "nowhere: this is a trial run")
+    callbacks = runner.trainer.callbacks  # type: ignore[attr-defined]
+    paths = [str(callback.path) for callback in callbacks if isinstance(callback, (FileWriter, TableWriter))]
+    return ", ".join(paths) or "nowhere: no callback of the config writes predictions"
+
+
+def _command(stage: str, runner: Runner, ckpt: str) -> str:
+    return shlex.join(["lighter", stage, *runner.config.sources, *runner.config.overrides, "--ckpt", ckpt])
+
+
+def _has_test(runner: Runner) -> bool:
+    return runner.datamodule is not None or "system::dataloaders::test" in runner.config
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _device(trainer: pl.Trainer) -> str:
+    kind = {"CPUAccelerator": "cpu", "CUDAAccelerator": "cuda", "MPSAccelerator": "mps"}
+    name = kind.get(type(trainer.accelerator).__name__, type(trainer.accelerator).__name__)
+    count = trainer.num_devices * trainer.num_nodes
+    strategy = type(trainer.strategy).__name__.removesuffix("Strategy")
+    return name if count == 1 else f"{count} x {name} ({strategy})"
+
+
+def _best_checkpoint(trainer: pl.Trainer) -> str:
+    paths = [getattr(callback, "best_model_path", "") for callback in trainer.checkpoint_callbacks]
+    return next((str(path) for path in paths if path), "")
