@@ -205,6 +205,23 @@ def test_a_failed_run_points_at_the_users_line(capsys: pytest.CaptureFixture[str
     assert re.search(r"at .*proj/parts\.py:\d+ in broken_collate: raise RuntimeError", said)
 
 
+def test_an_error_in_a_worker_reads_like_one_in_the_main_process(capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path("proj/parts.py").read_text().replace("return self.x[index], ", "return self.x[index + 99], ")
+    Path("proj/parts.py").write_text(source)
+    said = failed(capsys, "fit", "config.yaml", "system::dataloaders::train::num_workers=1", status=1)
+    assert re.match(r"error: the run failed: IndexError: index \d+ is out of bounds", said)
+    assert re.search(r"\n  at .*proj/parts\.py:\d+ in __getitem__: return self", said)
+
+
+@pytest.mark.parametrize(("rank", "tells"), [("0", True), ("1", False)])
+def test_a_mistake_is_told_by_the_first_rank_only(
+    rank: str, tells: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    assert main(["fit", "config.yaml", "trainr::x=1"]) == 2
+    assert ("did you mean" in capsys.readouterr().err) == tells
+
+
 def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "config.yaml", "trainer::max_epoch=1", "--debug"]) == 2
     said = capsys.readouterr().err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from lighter.errors import (
     UsageError,
     did_you_mean,
     nearest,
+    own_frame,
     render,
 )
 
@@ -95,3 +97,23 @@ def test_a_long_override_is_shortened_in_its_middle() -> None:
     assert len(place) <= 115
     assert place.startswith("override 'vars::x=")
     assert place.endswith("end'")
+
+
+def test_the_own_frame_is_the_innermost_that_is_no_librarys(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        json.loads("{")
+    assert str(own_frame(caught.value)).startswith(f"at {__file__}:")
+    assert str(own_frame(caught.value)).endswith(
+        ' in test_the_own_frame_is_the_innermost_that_is_no_librarys: json.loads("{")'
+    )
+    for folder in ("site-packages", "lighter"):
+        scope: dict[str, object] = {}
+        file = str(tmp_path / folder / "part.py")
+        exec(compile("def f(): return 1 / 0", file, "exec"), scope)
+        with pytest.raises(ZeroDivisionError) as error:
+            scope["f"]()  # type: ignore[operator]
+        assert (own_frame(error.value) == f"at {file}:1 in f") is (folder == "lighter")
+
+
+def test_an_error_without_a_frame_of_the_users_has_none() -> None:
+    assert own_frame(ValueError()) is None

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,6 @@ from lighter.errors import ConfigError
 from lighter.project import import_project
 
 BODY = "trainer: {_target_: builtins.dict}\nsystem: {_target_: builtins.dict}\n"
-
-
-@pytest.fixture(autouse=True)
-def _restored_path() -> Iterator[None]:
-    path = list(sys.path)
-    yield
-    sys.path[:] = path
-    for name in [name for name in sys.modules if name.split(".")[0] in ("project", "nets")]:
-        del sys.modules[name]
 
 
 def write(folder: Path, text: str) -> str:
@@ -66,3 +56,27 @@ def test_a_missing_project_is_an_error_with_the_nearest_folder(tmp_path: Path) -
     config = write(tmp_path / "mine", "project: ../mien\n")
     with pytest.raises(ConfigError, match=r"config.yaml:1:10: project: there is no folder '../mien'(.|\n)*'mine'"):
         import_project(compose([config]))
+
+
+def test_another_project_with_modules_of_the_same_names_is_another(tmp_path: Path) -> None:
+    import_project(compose([write(tmp_path / "a", "project: ../a\n")]))
+    assert importlib.import_module("nets.net").NAME == "net"
+    config = write(tmp_path / "b", "project: ../b\n")
+    (tmp_path / "b" / "nets" / "net.py").write_text("NAME = 'other'\n")
+    import_project(compose([config]))
+    assert importlib.import_module("nets.net").NAME == "other"
+    assert importlib.import_module("project.nets.net").NAME == "other"
+    assert str(tmp_path / "b" / "__init__.py") == importlib.import_module("project").WHERE
+
+
+def test_installed_packages_in_a_project_folder_are_not_forgotten(tmp_path: Path) -> None:
+    config = write(tmp_path / "a", "project: ../a\n")
+    installed = tmp_path / "a" / ".venv" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "heavy.py").write_text("")
+    sys.path.append(str(installed))
+    import_project(compose([config]))
+    heavy = importlib.import_module("heavy")
+    import_project(compose([write(tmp_path / "b", "project: ../b\n")]))
+    assert sys.modules.pop("heavy") is heavy
+    sys.path.remove(str(installed))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from lighter import commands
-from lighter.errors import LighterError, RunError, UsageError, did_you_mean, render
+from lighter.errors import ConfigError, LighterError, RunError, UsageError, did_you_mean, own_frame, render
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -144,19 +145,23 @@ def _check_flags(name: str, module: ModuleType, arguments: list[str]) -> None:
 
 def _run_error(error: Exception) -> RunError:
     """Turn an exception of a run into one screen: what it is, and where in the user's code it came from."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not _is_library(frame.filename)]
-    frame = (own or frames)[-1]
-    where = f"  at {frame.filename}:{frame.lineno} in {frame.name}" + (f": {frame.line}" if frame.line else "")
-    failure = RunError(f"the run failed: {type(error).__name__}: {error}\n{where}", suggestion="--debug shows more")
+    text, frame = _of_worker(str(error)) or (f"{type(error).__name__}: {error}", own_frame(error))
+    message = f"the run failed: {text}" + (f"\n  {frame}" if frame else "")
+    failure = RunError(message, suggestion="--debug shows more")
     failure.__cause__ = error
     return failure
 
 
-def _is_library(file: str) -> bool:
-    return "site-packages" in file or file.startswith(("<", sys.base_prefix)) or "/lighter/" in file
+def _of_worker(text: str) -> tuple[str, str] | None:
+    """Return error and place out of what a DataLoader's worker sends: a traceback as text."""
+    _, marker, trace = text.partition("Original Traceback (most recent call last):\n")
+    if not marker:
+        return None
+    frames = re.findall(r'^  File "(.+)", line (\d+), in (.+)\n(?:    (\S.*)\n)?', trace, re.MULTILINE)
+    own = [frame for frame in frames if "site-packages" not in frame[0]] or frames
+    error = re.split(r"^(?:  File .*\n|    .*\n)+", trace, flags=re.MULTILINE)[-1].strip()
+    file, line, name, code = own[-1] if own else ("?", "?", "?", "")
+    return error, f"at {file}:{line} in {name}: {code}"
 
 
 def _fail(error: LighterError, *, debug: bool) -> int:
@@ -164,6 +169,14 @@ def _fail(error: LighterError, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, ConfigError) and _rank():
+        return error.status  # every rank finds the same mistake; the first one tells
     text = render(error)
     print(text if error.problems[0].place else f"error: {text}", file=sys.stderr)
     return error.status
+
+
+def _rank() -> int:
+    """Return this process's rank, as its launcher says."""
+    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 WIDTH = 110  # of a source line in a message
+PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,18 @@ class RunError(LighterError):
     """A run that began and failed; the cause is chained."""
 
 
-def nearest(name: str, candidates: Iterable[object]) -> str | None:
+def nearest(name: str, candidates: Iterable[object], cutoff: float = 0.65) -> str | None:
     """Return the candidate that `name` was most likely meant to be, or None."""
     import difflib  # here, as most runs make no mistake and `--help` has to be quick
 
     names = {str(candidate).lower(): str(candidate) for candidate in candidates}
-    matches = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.65)
+    matches = difflib.get_close_matches(name.lower(), names, n=1, cutoff=cutoff)
     return names[matches[0]] if matches else None
 
 
-def did_you_mean(name: str, candidates: Iterable[object]) -> str | None:
+def did_you_mean(name: str, candidates: Iterable[object], cutoff: float = 0.65) -> str | None:
     """Phrase the nearest candidate as a suggestion, or return None."""
-    match = nearest(name, candidates)
+    match = nearest(name, candidates, cutoff)
     return f"did you mean {match!r}?" if match else None
 
 
@@ -105,6 +107,26 @@ def render_problem(problem: Problem, *, source: bool = True) -> str:
     if problem.suggestion:
         lines.append(f"  {problem.suggestion}")
     return "\n".join(lines)
+
+
+def own_frame(error: BaseException) -> str | None:
+    """Return where in the user's own code an exception came from: `at FILE:LINE in NAME: CODE`, or None."""
+    import traceback  # here, as only what fails needs it
+
+    if isinstance(error, SyntaxError) and error.filename and not is_library(error.filename):
+        return f"at {error.filename}:{error.lineno}: {shorten((error.text or '').strip())}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not is_library(frame.filename):
+            code = f": {shorten(frame.line)}" if frame.line else ""
+            return f"at {frame.filename}:{frame.lineno} in {frame.name}{code}"
+    return None
+
+
+def is_library(file: str) -> bool:
+    """Tell whether a frame's file belongs to no one's project: generated, installed, Python's, or of this package."""
+    parents = Path(file).parents
+    installed = {"site-packages", "dist-packages"} & {parent.name for parent in parents}
+    return file.startswith("<") or bool(installed) or Path(os.__file__).parent in parents or PACKAGE in parents
 
 
 def shorten(text: str, width: int = 100) -> str:

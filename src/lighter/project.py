@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from lighter.config import Config
-from lighter.errors import ConfigError, did_you_mean
+from lighter.errors import ConfigError, did_you_mean, is_library
 
 MARKER = "__lighter__.py"
 
@@ -26,20 +26,39 @@ if Path(__file__).is_file():
 def import_project(config: Config) -> Path | None:
     """Put a config's project folder on the path and return it; without one, the working folder if it is marked.
 
+    The modules of another project, imported before in this process, are forgotten: their names may be the same.
+
     Raises:
         ConfigError: the folder does not exist.
     """
     folder = _folder(config)
-    if folder is None:
-        return None
-    stub = Path(tempfile.mkdtemp(prefix="lighter-"))
+    if folder is None or [str(folder)] == _on_path[-1:]:
+        return folder
+    _forget()
+    stub = tempfile.mkdtemp(prefix="lighter-")
     atexit.register(shutil.rmtree, stub, ignore_errors=True)
     init = str(folder / "__init__.py")
-    (stub / "project.py").write_text(_MODULE.format(folder=str(folder), init=init), encoding="utf-8")
-    for name in [name for name in sys.modules if name.split(".")[0] == "project"]:
-        del sys.modules[name]
-    sys.path[:0] = [str(stub), str(folder)]
+    Path(stub, "project.py").write_text(_MODULE.format(folder=str(folder), init=init), encoding="utf-8")
+    _on_path[:] = [stub, str(folder)]
+    sys.path[:0] = _on_path
     return folder
+
+
+_on_path: list[str] = []  # the stub and the folder of the project of the moment
+
+
+def _forget() -> None:
+    """Take the project of the moment off the path, and its modules out of Python's table."""
+    for place in _on_path:
+        if place in sys.path:
+            sys.path.remove(place)
+    folders = [Path(place) for place in _on_path]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        theirs = file and not is_library(file) and any(place in Path(file).parents for place in folders)
+        if theirs or name.split(".")[0] == "project":
+            del sys.modules[name]
+    _on_path.clear()
 
 
 def _folder(config: Config) -> Path | None:

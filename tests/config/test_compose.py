@@ -35,6 +35,14 @@ def test_sources_merge_in_order_and_a_comma_separates_them_too() -> None:
     assert together.sources == apart.sources == (head, one, two, three)
 
 
+def test_one_source_and_one_override_need_no_list() -> None:
+    file = write("vars: {x: 1}")
+    for source in (file, Path(file)):
+        config = compose(source, "vars::x=2")
+        assert config.plain("vars") == {"x": 2}
+        assert (config.sources, config.overrides) == ((file,), ("vars::x=2",))
+
+
 def test_a_file_with_a_comma_in_its_name_is_one_file() -> None:
     assert compose([Path(write("vars: 1", "a,b.yaml"))]).sources == ("a,b.yaml",)
 
@@ -192,6 +200,14 @@ config.yaml:1:31: vars::b: there is no 'c' in the config (other.yaml)
 2 problems
 """
     )
+
+
+def test_a_missing_include_never_suggests_the_file_that_says_so() -> None:
+    write("vars: {}", "parts/sub/empty.yaml", head="")
+    for file, missing in (("config", "confg"), ("config", "sub/../confg"), ("c", "othr")):
+        with pytest.raises(ConfigError, match="there is no file") as caught:
+            compose([write(f"vars: {{a: '%{missing}.yaml'}}", f"parts/{file}.yaml")])
+        assert caught.value.problems[0].suggestion is None
 
 
 def test_an_error_in_an_included_file_is_placed_there() -> None:

@@ -92,7 +92,9 @@ def test_sections_of_imports_that_are_none_are_errors(text: str, message: str) -
 def test_requiring_imports_and_says_what_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
     Path("fails_on_import.py").write_text("x = 1\nraise OSError('no driver')\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"cannot import 'fails_on_import': .* failed: OSError: no driver \(.*:2\)"):
+    with pytest.raises(
+        ConfigError, match=r"cannot import 'fails_on_import': .* failed: OSError: no driver\n  at .*:2 in "
+    ):
         resolver("_requires_: [fails_on_import]").require()
     resolver("_requires_: [os.path, '$import math']").require()
     resolver("").require()

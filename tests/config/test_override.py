@@ -12,7 +12,7 @@ from .parts import composed, screen, variables, write
 
 
 def test_an_override_sets_a_value_read_as_yaml() -> None:
-    overrides = ["lr=1e-3", "n=010", "t=yes", "s= text ", "none=", "l=[1, a]", "q='1'", "m={a: {b: 1}}"]
+    overrides = ["lr=1e-3", "n=010", "t=yes", "s= text ", "none=null", "l=[1, a]", "q='1'", "m={a: {b: 1}}"]
     found = variables("vars: {}", *(f"vars::{text}" for text in overrides))
     assert found == {
         "lr": 0.001,
@@ -63,6 +63,15 @@ def test_an_override_replaces_deletes_and_appends() -> None:
 def test_appending_a_mapping_appends_one_item() -> None:
     config = composed("trainer::callbacks: []", "trainer::callbacks+={_target_: a, patience: 3}")
     assert config.plain("trainer::callbacks") == [{"_target_": "a", "patience": 3}]
+
+
+def test_appending_to_a_key_that_is_not_there_makes_the_list() -> None:
+    config = composed("vars: {m: {}}", "trainer::callbacks+={_target_: a}", "vars::m::l+=[1, 2]", "vars::m::l+=3")
+    assert config.plain("trainer::callbacks") == [{"_target_": "a"}]
+    assert config.plain("vars::m") == {"l": [1, 2, 3]}
+    node = config.find("trainer::callbacks")
+    assert node is not None
+    assert str(node.place) == "override 'trainer::callbacks+={_target_: a}'"
 
 
 def test_overrides_apply_in_order() -> None:
@@ -167,6 +176,13 @@ def test_an_override_with_an_empty_part_changes_nothing(override: str) -> None:
         composed("vars: {}", override)
 
 
+@pytest.mark.parametrize("override", ["vars::x=", "vars::x= ", "=vars::s=", "vars::l+="])
+def test_an_override_without_a_value_is_refused_and_told_of_null(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"vars::\w: has no value; write path=null for null"):
+        composed("vars: {s: 5, l: []}", override)
+    assert variables("vars: {}", "vars::x=''", "vars::y=null") == {"x": "", "y": None}
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -178,7 +194,8 @@ def test_an_override_with_an_empty_part_changes_nothing(override: str) -> None:
         ("vars::l::a=1", "there is no item 'a' in 'vars::l', a list of 2 items\n  a list takes an index"),
         ("vars::l::0::x=1", "'vars::l::0' is 1, which holds no 'x'"),
         ("vars::s+=1", r"'\+=' appends to a list, and this is 5"),
-        ("vars::none+=1", "there is no 'none' in 'vars'"),
+        ("vars::none::l+=1", "there is no 'none' in 'vars'"),
+        ("vars::l::5+=1", "there is no item '5' in 'vars::l'"),
         ("=vars::none=1", "'=' has nothing to replace: there is no 'none' in 'vars'"),
         ("~vars::none", "'~' has nothing to delete: there is no 'none' in 'vars'"),
         ("~vars::l=0", "'~' takes null, or a list of the items to delete"),

@@ -45,6 +45,40 @@ def test_a_leading_backslash_makes_the_mark_itself(text: str, plain: str) -> Non
     assert built(f"vars: {{x: '{text}'}}") == plain
 
 
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("@vars::box.parameters()", "$@vars::box.parameters()"),
+        ("%vars::box.parameters()", "$@vars::box.parameters()"),
+        ("@::box.size.width", "$@::box.size.width"),
+        ("%vars::box.size", "$@vars::box.size"),
+        ("@vars::made.shape", "$@vars::made.shape"),
+        ("@vars::bx.parameters()", "$@vars::bx.parameters()"),
+    ],
+)
+def test_an_expression_without_its_mark_is_told_of_it(text: str, mend: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        built(f"vars: {{x: '{text}', box: {{_target_: dict, lr: 1}}, made: '$[1]', m: {{lr: 1}}}}")
+    assert caught.value.problems[0].suggestion == f"an expression starts with '$': \"{mend}\""
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("@vars::box.lr", "vars::box::lr"),
+        ("@vars::m.size", "vars::m::size"),
+        ("%:box", "%::box"),
+        ("@vars:box", "@vars::box"),
+        ("@vars::m:lr", "@vars::m::lr"),
+        ("%other.yaml:a", "%other.yaml::a"),
+    ],
+)
+def test_a_wrong_separator_is_told_of_the_right_one(text: str, mend: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        built(f"vars: {{x: '{text}', box: {{_target_: dict, lr: 1}}, m: {{lr: 1}}}}")
+    assert caught.value.problems[0].suggestion == f"levels are separated by '::': {mend!r}"
+
+
 # --- references in expressions
 
 

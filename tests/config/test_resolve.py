@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import re
 import sys
 import time
 from pathlib import Path
@@ -161,6 +162,12 @@ def test_the_deepest_nesting_that_loads_resolves() -> None:
 def test_asking_for_a_path_that_is_not_there_is_a_config_error(ask: str) -> None:
     with pytest.raises(ConfigError, match=r"vars::box::y: there is no 'box' in 'vars'"):
         getattr(resolver("vars: {x: 1}"), ask)("vars::box::y")
+
+
+@pytest.mark.parametrize("ask", ["target", "arguments", "keys"])
+def test_asking_for_what_is_behind_a_reference_to_nothing_is_a_config_error(ask: str) -> None:
+    with pytest.raises(ConfigError, match=r"config.yaml:1:11: vars::x: '@vars::y' names nothing"):
+        getattr(resolver("vars: {x: '@vars::y'}"), ask)("vars::x")
 
 
 # --- laziness
@@ -329,10 +336,13 @@ def test_an_unknown_name_is_told_of_the_imports() -> None:
 
 def test_a_constructor_that_raises_is_told_with_place_path_target_and_root_cause() -> None:
     assert (
-        screen(lambda: built("vars:\n  x:\n    inner: {_target_: config.parts.fails}"))
+        re.sub(
+            r"\S+parts.py:\d+", "PARTS", screen(lambda: built("vars:\n  x:\n    inner: {_target_: config.parts.fails}"))
+        )
         == """
 config.yaml:3:23: vars::x::inner: config.parts.fails raised RuntimeError: no data
   caused by OSError: the disk is gone
+  at PARTS in fails: raise RuntimeError("no data") from error
     3 |     inner: {_target_: config.parts.fails}
       |                       ^
 """
@@ -355,6 +365,40 @@ override 'vars::x::sise=1': vars::x::sise: config.parts.Strict: takes no argumen
   did you mean 'size'?
 """
     )
+
+
+def test_the_overrides_that_a_failing_component_took_are_named() -> None:
+    text = "vars: {w: 1, x: {_target_: config.parts.Strict, size: '%vars::w', rate: {a: [1]}}}"
+    made = resolver(text, "vars::w=-1", "vars::x::rate::a+=2", "vars::x::rate::b=3")
+    with pytest.raises(BuildError) as caught:
+        made.resolve("vars::x")
+    assert str(caught.value).startswith("config.yaml:1:28: vars::x: config.parts.Strict raised ValueError: size must")
+    assert str(caught.value).endswith("\n  with 'vars::w=-1', 'vars::x::rate::a+=2', 'vars::x::rate::b=3'")
+    with pytest.raises(BuildError, match=r"missing a required argument: 'size'\n  with 'vars::x::rate=3'$"):
+        resolver("vars: {x: {_target_: config.parts.Strict}}", "vars::x::rate=3").resolve("vars::x")
+    with pytest.raises(BuildError, match=r"the parts do not fit\n  with 'vars::x::placed=false'\n  use others$"):
+        resolver("vars: {x: {_target_: config.parts.refuses}}", "vars::x::placed=false").resolve("vars::x")
+
+
+def test_an_override_that_is_the_place_is_not_named_again() -> None:
+    text = "vars: {x: {_target_: config.parts.Strict, size: 1}}"
+    with pytest.raises(
+        BuildError, match=r"^override 'vars::x::depth=2': .* takes no argument 'depth'\n  with 'vars::x::rate=1'"
+    ):
+        resolver(text, "vars::x::depth=2", "vars::x::rate=1").resolve("vars::x")
+    with pytest.raises(BuildError) as caught:
+        resolver(text, "=vars::x={_target_: config.parts.Strict, size: -1}").resolve("vars::x")
+    assert "\n  with " not in str(caught.value)
+
+
+def test_an_error_in_the_users_code_says_where_and_one_of_a_library_does_not() -> None:
+    for text in ("{_target_: config.parts.Strict, size: -1}", "'$config.Strict(-1)'"):
+        with pytest.raises(BuildError, match=r"\n  at \S+parts.py:\d+ in __init__: raise ValueError\(f"):
+            built(f"_imports_: {{config: config.parts}}\nvars: {{x: {text}}}")
+    for text in ("{_target_: json.loads, _args_: ['{']}", "'$1 / 0'", "{_target_: config.parts.Strict}"):
+        with pytest.raises(BuildError) as caught:
+            built(f"vars: {{x: {text}}}")
+        assert "\n  at " not in str(caught.value)
 
 
 def test_arguments_that_do_not_fit_are_named() -> None:

@@ -75,6 +75,85 @@ config.yaml:7:22: system::adapters::train::bacth: 'bacth' is not a known adapter
     )
 
 
+def test_a_key_near_a_reserved_one_is_told_of_it_wherever_it_stands() -> None:
+    text = """\
+trainer: {_targt_: pytorch_lightning.Trainer}
+system:
+  _target_: lighter.System
+  _modes_: callable
+  model: {_target_: a, layers: [{_target_: b, _arg_: [1]}, {__target__: c}]}
+vars: {x: {_target_: d, _disable_: true}}
+"""
+    assert (
+        screen(lambda: compose([write(text, head="")]))
+        == """
+config.yaml:1:1: trainer: 'trainer' must be a mapping with a `_target_`, such as pytorch_lightning.Trainer
+    1 | trainer: {_targt_: pytorch_lightning.Trainer}
+      | ^
+
+config.yaml:1:11: trainer::_targt_: '_targt_' is not a reserved key
+    1 | trainer: {_targt_: pytorch_lightning.Trainer}
+      |           ^
+  did you mean '_target_'?
+
+config.yaml:4:3: system::_modes_: '_modes_' is not a reserved key
+    4 |   _modes_: callable
+      |   ^
+  did you mean '_mode_'?
+
+config.yaml:5:47: system::model::layers::0::_arg_: '_arg_' is not a reserved key
+    5 |   model: {_target_: a, layers: [{_target_: b, _arg_: [1]}, {__target__: c}]}
+      |                                               ^
+  did you mean '_args_'?
+
+config.yaml:5:61: system::model::layers::1::__target__: '__target__' is not a reserved key
+    5 |   model: {_target_: a, layers: [{_target_: b, _arg_: [1]}, {__target__: c}]}
+      |                                                             ^
+  did you mean '_target_'?
+
+config.yaml:6:25: vars::x::_disable_: '_disable_' is not a reserved key
+    6 | vars: {x: {_target_: d, _disable_: true}}
+      |                         ^
+  did you mean '_disabled_'?
+
+6 problems
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "_name_",
+        "_base_",
+        "_model_",
+        "_node_",
+        "_code_",
+        "_kwargs_",
+        "_size_",
+        "__init__",
+        "_",
+        "__",
+        "target",
+        "_target",
+        "1",
+    ],
+)
+def test_other_keys_with_underscores_are_nobodys_business(key: str) -> None:
+    assert composed(f"vars: {{x: {{{key}: 1}}}}").plain("vars::x") is not None
+
+
+def test_a_key_with_dots_is_told_of_the_separator() -> None:
+    text = "trainer: {_target_: a}\ntrainer.max_epochs: 3\nsystem: {_target_: lighter.System, model: {}, model.size: 1}"
+    with pytest.raises(ConfigError) as caught:
+        compose([write(text, head="")])
+    assert [problem.suggestion for problem in caught.value.problems] == [
+        "levels are separated by '::': 'trainer::max_epochs'",
+        "levels are separated by '::': 'model::size'",
+    ]
+    assert composed("vars: {a: {}, a.b: 1}").plain("vars") == {"a": {}, "a.b": 1}
+
+
 @pytest.mark.parametrize("section", ["trainer", "system"])
 def test_trainer_and_system_are_needed(section: str) -> None:
     other = "trainer: {_target_: a}" if section == "system" else "system: {_target_: a}"

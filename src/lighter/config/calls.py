@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lighter.config.tree import Node, Path, join
-from lighter.errors import BuildError, Place, did_you_mean
+from lighter.config.tree import Node, Path, join, nodes
+from lighter.errors import BuildError, Place, did_you_mean, own_frame, shorten
 
 
 def call_error(
@@ -22,20 +22,30 @@ def call_error(
     place, name = place_of(node, "_target_"), name_of(node, target)
     mismatch = _mismatch(target, args, kwargs) if isinstance(error, TypeError) else None
     if mismatch is None:
-        return BuildError(f"{name} raised {cause_text(error)}", place=place, path=join(path))
+        message = f"{name} raised {cause_text(error)}{overrides_text(node, place)}"
+        return BuildError(message, place=place, path=join(path))
     argument, message, suggestion = mismatch
     place = _key_place_of(node, argument) if argument else place
     where = join((*path, argument)) if argument else join(path)
-    return BuildError(f"{name}: {message}", place=place, path=where, value=argument, suggestion=suggestion)
+    message = f"{name}: {message}{overrides_text(node, place)}"
+    return BuildError(message, place=place, path=where, value=argument, suggestion=suggestion)
 
 
 def cause_text(error: BaseException) -> str:
-    """Return an exception and the root of its causes as one line or more."""
+    """Return an exception, the root of its causes and where in the user's code it came from, a line each."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
-    return text if root is error else f"{text}\n  caused by {type(root).__name__}: {root}"
+    lines = [text] if root is error else [text, f"caused by {type(root).__name__}: {root}"]
+    return "\n  ".join(filter(None, [*lines, own_frame(error)]))
+
+
+def overrides_text(node: Node, place: Place) -> str:
+    """Name the overrides that values of a component come from as a line of its message, but for one in `place`."""
+    overrides = dict.fromkeys(item.place.override for _, item in nodes(node))
+    names = [repr(shorten(text)) for text in overrides if text not in ("", place.override)]
+    return f"\n  with {', '.join(names)}" if names else ""
 
 
 def place_of(node: Node, key: str) -> Place:

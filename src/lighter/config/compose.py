@@ -60,13 +60,15 @@ class Config:
         return node.plain() if node else None
 
 
-def compose(sources: Sequence[str | FilePath], overrides: Sequence[str] = ()) -> Config:
-    """Merge YAML files in order, then apply overrides in order.
+def compose(sources: str | FilePath | Sequence[str | FilePath], overrides: str | Sequence[str] = ()) -> Config:
+    """Merge one or more YAML files in order, then apply one or more overrides in order.
 
     Raises:
         ConfigError: with every problem found in the sources, the overrides and the fixed structure.
         UsageError: there is no source.
     """
+    sources = [sources] if isinstance(sources, (str, FilePath)) else sources
+    overrides = [overrides] if isinstance(overrides, str) else overrides
     files = [part for source in sources for part in _split_source(str(source))]
     if not files:
         raise UsageError("no config: name at least one YAML file")
@@ -106,10 +108,10 @@ class _Composer:
     ) -> None:
         self.problems.append(Problem(message, place, join(path) or None, value, suggestion))
 
-    def merge_file(self, file: str) -> None:
-        """Merge a file into the root."""
+    def merge_file(self, file: str, said_by: str = "") -> None:
+        """Merge a file, which the file `said_by` names, into the root."""
         try:
-            patch = load_file(file)
+            patch = load_file(file, said_by)
         except ConfigError as error:
             self.problems += error.problems
         else:
@@ -131,7 +133,7 @@ class _Composer:
             if entry.operator == "~":
                 return self.delete(node, found[0], found[1], entry, target)
             return self.put(node, found[0], found[1], entry, target)
-        if not isinstance(node.value, dict) or entry.operator:
+        if not isinstance(node.value, dict) or entry.operator in ("=", "~"):
             return self.lost(lost(self.root, node, target, len(target) - 1), target, entry)
         if last in node.value:
             return self.problem("this key and 1 or 0 beside it are the same to Python", entry.place, target, last)
@@ -140,16 +142,18 @@ class _Composer:
     def put(self, node: Node, key: Key, base: Node | None, entry: Entry, path: Path) -> None:
         """Merge, replace or append under `key`."""
         if entry.operator == "+":
+            base = base or Node([], entry.place, entry.place)
+            set_child(node, key, base)
             return self.append(base, entry, path)
         merged = self.merge(None if entry.operator == "=" else base, entry.patch, path)
         if merged is not base:
             merged.key_place = entry.place
         return set_child(node, key, merged)
 
-    def append(self, base: Node | None, entry: Entry, path: Path) -> None:
+    def append(self, base: Node, entry: Entry, path: Path) -> None:
         """Append what an override's `+=` gives: a list's items, or one item."""
-        if base is None or not isinstance(base.value, list):
-            given = base.plain() if base else None
+        if not isinstance(base.value, list):
+            given = base.plain()
             return self.problem(f"'+=' appends to a list, and this is {given!r}", entry.place, path, given)
         patches = entry.patch.value if isinstance(entry.patch.value, tuple) else (entry.patch,)
         start = len(base.value)
@@ -208,7 +212,7 @@ class _Composer:
         root = Node({}, Place(file, 1, 1))
         nested = _Composer(root, open_files=(*self.open_files, real), included=self.included)
         try:
-            nested.merge_file(file)
+            nested.merge_file(file, patch.place.file)
         except RecursionError:
             self.problem("files include files too deeply", patch.place, path, patch.value)
             return failed
@@ -270,7 +274,7 @@ def parse_override(text: str) -> Entry:
     """Read an override: `path=value`, `=path=value`, `path+=value` or `~path`.
 
     Raises:
-        ConfigError: it has no `=`, an empty path or a value that is not YAML.
+        ConfigError: it has no `=`, an empty path, no value or a value that is not YAML.
     """
     place = Place(override=text)
     operator = text[0] if text[:1] in ("=", "~") else ""
@@ -283,6 +287,8 @@ def parse_override(text: str) -> Entry:
     path = split(name)
     if not path or not all(path):
         raise ConfigError("the path of an override has an empty part", place=place, value=name)
+    if operator != "~" and not value.strip():
+        raise ConfigError("has no value; write path=null for null", place=place, path=name, value=value)
     if value[:1] in tuple("@%$\\#"):
         return Entry(operator, path, Patch(value, place), place)  # YAML would refuse these, or take them for a comment
     return Entry(operator, path, load_text(value, place), place)

@@ -92,8 +92,8 @@ class _Loader(yaml.cyaml.CParser):  # type: ignore[misc,name-defined]
         self.depth -= 1
 
 
-def load_file(file: str) -> Patch:
-    """Read a YAML file.
+def load_file(file: str, said_by: str = "") -> Patch:
+    """Read a YAML file, which the file `said_by` names.
 
     Raises:
         ConfigError: it cannot be read, is not YAML, or does not hold a mapping.
@@ -106,8 +106,9 @@ def load_file(file: str) -> Patch:
         place = Place(file, before.count(b"\n") + 1, column)
         raise ConfigError(f"is not UTF-8 text: {error.reason}", place=place, suggestion="save it as UTF-8") from error
     except FileNotFoundError as error:
-        siblings = (item.name for item in FilePath(file).parent.glob("*.y*ml"))
-        suggestion = did_you_mean(FilePath(file).name, siblings)
+        own = FilePath(said_by).resolve()
+        others = (item.name for item in FilePath(file).parent.glob("*.y*ml") if item.resolve() != own)
+        suggestion = did_you_mean(FilePath(file).name, others, 0.75)
         raise ConfigError(f"there is no file {file!r}", value=file, suggestion=suggestion) from error
     except (OSError, ValueError) as error:  # ValueError: no file name at all
         reason = error.strerror if isinstance(error, OSError) else error

@@ -26,6 +26,7 @@ from lighter.errors import ConfigError, Place, Problem
 MAX_HOPS = 100  # references behind references
 
 _REFERENCE = re.compile(r"@(?:::)*-?\w+(?:::-?\w+)*")
+_PATH = re.compile(r"[\w:./-]+")
 _QUOTE = re.compile(r"(?P<prefix>(?i:[bfru]|[bf]r|r[bf])?)(?P<quote>\"\"\"|'''|\"|')")
 _NAME = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"\d[\w.]*")
@@ -223,16 +224,44 @@ class _Expansion:
         try:
             target, found = follow(self.root, absolute(text[1:], path))
         except (PathError, ConfigError) as error:
-            raise reference_error(error, text, node.place, path) from error
+            raise reference_error(error, self.root, text, node.place, path) from error
         if target in chain or target == path[: len(target)]:
             raise ConfigError(f"{text!r} leads back to itself", place=node.place, path=join(path), value=text)
         return target, found
 
 
-def reference_error(error: PathError | ConfigError, text: str, place: Place, path: Path) -> ConfigError:
+def reference_error(error: PathError | ConfigError, root: Node, text: str, place: Place, path: Path) -> ConfigError:
     """Say of a reference that it names nothing, and why."""
     message, suggestion = (
         (error.message, error.suggestion) if isinstance(error, PathError) else (error.problems[0].message, None)
     )
     message = f"{text!r} names nothing: {message}"
+    suggestion = _single_colon(text) or _as_expression(root, text, path) or suggestion
     return ConfigError(message, place=place, path=join(path), value=text, suggestion=suggestion)
+
+
+def _single_colon(text: str) -> str | None:
+    """Suggest `@a::b` for `@a:b`."""
+    fixed = re.sub(r"(?<!:):(?!:)", SEPARATOR, text)
+    return f"levels are separated by '::': {fixed!r}" if fixed != text and _PATH.fullmatch(text, 1) else None
+
+
+def _as_expression(root: Node, text: str, at: Path) -> str | None:
+    """Suggest `$@a.b()` for `@a.b()` or `%a.b()`: a call, or an attribute of what is not a plain mapping or list."""
+    expression = f"@{text[1:]}"
+    path = _REFERENCE.match(expression)
+    if "(" not in text:
+        if path is None or not re.match(r"\.[^\W\d]", expression[path.end() :]):
+            return None
+        node = _found(root, path[0][1:], at)
+        plain = node is not None and isinstance(node.value, (dict, list)) and not node.is_target
+        if node is None or plain or _found(root, text[1:].replace(".", SEPARATOR), at):
+            return None
+    return f"an expression starts with '$': \"${expression}\""
+
+
+def _found(root: Node, text: str, at: Path) -> Node | None:
+    try:
+        return follow(root, absolute(text, at))[1]
+    except (PathError, ConfigError):
+        return None

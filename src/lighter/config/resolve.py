@@ -13,7 +13,7 @@ from typing import Any
 
 import sparkwheel
 
-from lighter.config.calls import call_error, cause_text, name_of, place_of
+from lighter.config.calls import call_error, cause_text, name_of, overrides_text, place_of
 from lighter.config.compose import Config
 from lighter.config.engine import Engine, Reference, Step
 from lighter.config.imports import import_statement, import_table, required
@@ -29,11 +29,11 @@ from lighter.config.reference import (
     reference_error,
     unescape,
 )
+from lighter.config.structure import RESERVED
 from lighter.config.targets import TargetError, import_object
 from lighter.config.tree import Key, Node, Path, PathError, is_reference, join, key_text, split, walk
 from lighter.errors import BuildError, ConfigError, Place, did_you_mean
 
-RESERVED = ("_target_", "_args_", "_mode_", "_disabled_")
 _DISABLED = "_disabled_"
 _KNOWN_NAMES = "an expression knows builtins, references (@path) and the names in `_imports_`"
 
@@ -135,7 +135,7 @@ class Resolver:
         for _ in range(MAX_HOPS):
             if not is_reference(node.value, "@"):
                 break
-            path, node = follow(self._tree, absolute(str(node.value)[1:], path))
+            path, node = self._follow(str(node.value), node, path)
         return path, node
 
     def _component(self, path: str) -> Path:
@@ -166,7 +166,7 @@ class Resolver:
         if is_reference(node.value, "@"):
             try:
                 path, node = self._behind(path)
-            except (PathError, ConfigError):
+            except ConfigError:
                 return False  # whoever resolves it gets the error
         if not isinstance(node.value, dict) or not node.is_target or _DISABLED not in node.value:
             return False
@@ -213,10 +213,13 @@ class Resolver:
         return Step(functools.partial(self._evaluate, path, node, expression), references)
 
     def _refer(self, text: str, node: Node, at: Path) -> Reference:
+        return Reference.to(self._follow(text, node, at)[0])
+
+    def _follow(self, text: str, node: Node, at: Path) -> tuple[Path, Node]:
         try:
-            return Reference.to(follow(self._tree, absolute(text[1:], at))[0])
+            return follow(self._tree, absolute(text[1:], at))
         except (PathError, ConfigError) as error:
-            raise reference_error(error, text, node.place, at) from error
+            raise reference_error(error, self._tree, text, node.place, at) from error
 
     # --- building
 
@@ -263,7 +266,8 @@ class Resolver:
             if error.problems[0].place is not None:
                 raise
             node, first = walk(self._tree, path), error.problems[0]
-            message, place = f"{name_of(node, target)}: {first.message}", place_of(node, "_target_")
+            place = place_of(node, "_target_")
+            message = f"{name_of(node, target)}: {first.message}{overrides_text(node, place)}"
             raise BuildError(message, place=place, path=join(path), suggestion=first.suggestion) from error
         except Exception as error:
             raise call_error(path, walk(self._tree, path), target, args, kwargs, error) from error

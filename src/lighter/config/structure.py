@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lighter.config.tree import Key, Node, is_reference, join, key_text
-from lighter.errors import Place, Problem, did_you_mean
+from lighter.config.tree import Key, Node, dotted, is_reference, join, key_text, nodes
+from lighter.errors import Place, Problem, did_you_mean, nearest
 
+RESERVED = ("_target_", "_args_", "_mode_", "_disabled_")
 STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
 MODES = ("train", "val", "test", "predict")
 SECTIONS = ("_imports_", "_requires_", "args", "data", "project", "seed", "sweep", "system", "trainer", "vars")
@@ -36,7 +37,9 @@ def problems(root: Node) -> list[Problem]:
     system = root.value.get("system")
     if system is not None and system.is_target and _target(system) in SYSTEM_TARGETS:
         found += _system(system)
-    return found
+    near = list(_near_reserved(root))
+    told = {problem.path for problem in near}
+    return [problem for problem in found if problem.path not in told] + near
 
 
 def make_section(root: Node, path: Sequence[Key], place: Place) -> None:
@@ -101,12 +104,25 @@ def _table(node: Node, path: tuple[Key, ...], keys: tuple[str, ...] | None, what
 
 def _unknown(node: Node, path: tuple[Key, ...], known: tuple[str, ...], what: str) -> Iterable[Problem]:
     for key, value in node.items():
-        if key in known or (key in ("_target_", "_args_", "_mode_", "_disabled_") and path):
+        if key in known or (key in RESERVED and path):
             continue
         name = key_text(key)
-        suggestion = did_you_mean(name, known) or f"known: {', '.join(known)}"
+        suggestion = dotted(node, (key,)) or did_you_mean(name, known) or f"known: {', '.join(known)}"
         place = value.key_place or value.place
         yield Problem(f"{name!r} is not a known {what}", place, join((*path, key)), name, suggestion)
+
+
+def _near_reserved(root: Node) -> Iterable[Problem]:
+    """Find keys such as `_targt_`, which only a slip of the pen explains."""
+    words = {key.strip("_"): key for key in RESERVED}
+    for path, node in nodes(root):
+        key = path[-1] if len(path) > 1 else None  # the keys at the top are sections
+        if not isinstance(key, str) or key in RESERVED or not (key.startswith("_") and key.endswith("_")):
+            continue
+        word = key.strip("_")
+        if word not in SLOTS and (match := nearest(word, words, 0.82)):  # `_model_` is no `_mode_`
+            place = node.key_place or node.place
+            yield Problem(f"{key!r} is not a reserved key", place, join(path), key, f"did you mean {words[match]!r}?")
 
 
 def _scalars(root: Node) -> Iterable[Problem]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
-import traceback
 from types import ModuleType
 
-from lighter.errors import did_you_mean, nearest
+from lighter.errors import did_you_mean, nearest, own_frame
 
 
 class TargetError(LookupError):
@@ -33,7 +33,7 @@ def import_object(name: str) -> object:
         raise TargetError(f"{name!r} is not a dotted name such as torch.nn.Linear")
     if len(parts) == 1 and hasattr(builtins, name):
         return getattr(builtins, name)
-    found: object = _import(parts[0], parts[0])
+    found: object = _import(parts[0])
     for depth, part in enumerate(parts[1:], 1):
         found = _member(found, ".".join(parts[:depth]), part)
     return found
@@ -47,7 +47,7 @@ def _member(owner: object, owner_name: str, part: str) -> object:
     module = owner if isinstance(owner, ModuleType) else sys.modules.get(owner_name)
     if isinstance(module, ModuleType) and hasattr(module, "__path__"):
         try:
-            return _import(f"{owner_name}.{part}", owner_name)
+            return _import(f"{owner_name}.{part}")
         except TargetError:
             if importlib.util.find_spec(f"{owner_name}.{part}"):
                 raise
@@ -57,31 +57,36 @@ def _member(owner: object, owner_name: str, part: str) -> object:
     raise TargetError(message, f"did you mean '{owner_name}.{match}'?" if match else None)
 
 
-def _import(module: str, parent: str) -> ModuleType:
+def _import(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:
-            raise TargetError(f"importing {module!r} failed: {error}", _install(error.name or "")) from error
-        raise TargetError(f"there is no module {module!r}", None if parent != module else _top_level(module)) from error
+        if error.name == module:
+            raise TargetError(f"there is no module {module!r}", _top_level(module)) from error
+        raise TargetError(_failed(module, error, str(error)), _top_level(error.name or "")) from error
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f" ({frame.filename}:{frame.lineno})" if not frame.filename.startswith("<") else ""
-        raise TargetError(f"importing {module!r} failed: {type(error).__name__}: {error}{where}") from error
+        raise TargetError(_failed(module, error, f"{type(error).__name__}: {error}")) from error
 
 
-def _top_level(module: str) -> str:
-    """Suggest a top-level module of a like name, or to install the package."""
+def _failed(module: str, error: Exception, reason: str) -> str:
+    return "\n  ".join(filter(None, [f"importing {module!r} failed: {reason}", own_frame(error)]))
+
+
+def _top_level(module: str) -> str | None:
+    """Suggest what to do about a top-level module that is missing."""
+    top = module.split(".")[0]
     known = {*sys.modules, *sys.stdlib_module_names, *(found.name for found in pkgutil.iter_modules())}
-    return did_you_mean(module, (name for name in known if "." not in name)) or _install(module)
-
-
-def _install(module: str) -> str:
-    return f"not installed? pip install {module.split('.')[0]}"
+    if not top or top in known:
+        return None
+    if top == "project":
+        return "the config needs `project: FOLDER`"
+    return did_you_mean(top, (name for name in known if "." not in name), 0.85) or f"not installed? pip install {top}"
 
 
 def _names(owner: object) -> list[str]:
+    """Return the public names of an object, modules first: of two that are alike, the last is suggested."""
     names = [name for name in dir(owner) if not name.startswith("_")]
+    names.sort(key=lambda name: not isinstance(inspect.getattr_static(owner, name, None), ModuleType))
     if isinstance(owner, ModuleType) and hasattr(owner, "__path__"):
-        names += [found.name for found in pkgutil.iter_modules(owner.__path__)]
+        return [*(found.name for found in pkgutil.iter_modules(owner.__path__)), *names]
     return names
