@@ -10,7 +10,8 @@ import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
 from lighter import Runner, System
-from lighter.errors import BuildError, ConfigError, UsageError
+from lighter.cli import main
+from lighter.errors import BuildError, ConfigError, RunError, UsageError
 from workspace import workspace  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -31,11 +32,6 @@ def built() -> list[str]:
             found += sys.modules[name].BUILT
             sys.modules[name].BUILT.clear()
     return found
-
-
-@pytest.fixture(autouse=True)
-def _fresh_parts() -> None:
-    sys.modules.pop("parts", None)
 
 
 def test_fit_returns_what_the_trainer_returned_and_leaves_the_live_parts() -> None:
@@ -126,6 +122,44 @@ def test_args_go_to_the_trainers_method() -> None:
     assert str(runner.checkpoint) == best
 
 
+def test_the_command_lines_checkpoint_goes_before_the_configs() -> None:
+    run("fit")
+    runner, _ = run("test", "args::test::ckpt_path=missing.ckpt", ckpt="last")
+    assert runner.checkpoint is not None
+    assert runner.checkpoint.suffix == ".ckpt"
+
+
+def test_what_is_no_checkpoint_is_named_before_anything_is_built_or_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    built()
+    Path("empty.ckpt").touch()
+    assert main(["test", "config.yaml", "--ckpt", "empty.ckpt"]) == 2
+    assert capsys.readouterr() == ("", "error: 'empty.ckpt' is empty\n")
+    Path("data.yaml").write_text("data: {_target_: project.parts.Points}\nsystem: {~dataloaders: null}")
+    assert main(["test", "config.yaml", "data.yaml", "--ckpt", "empty.ckpt"]) == 2
+    assert built() == []
+
+
+@pytest.mark.parametrize("stage", ["fit", "test"])
+def test_weights_of_another_architecture_end_in_one_screen(stage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run("fit")
+    model = "system::model::out_features=3"
+    assert main([stage, "config.yaml", "--ckpt=last", model]) == 1
+    error = capsys.readouterr().err
+    assert "error: the weights in 'logs/lightning_logs/version_0/checkpoints/epoch=1-step=8.ckpt' do not fit" in error
+    assert "  of another shape: model.weight [2, 4], here [3, 4], model.bias [2], here [3]\n" in error
+    assert error.endswith("  from another config or override?\n")
+    with pytest.raises(RunError) as caught:
+        run(stage, model, ckpt="last")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_another_runtime_error_of_a_run_stays_what_it_is() -> None:
+    run("fit")
+    collate = "{_target_: project.parts.broken_collate, _mode_: callable}"
+    with pytest.raises(RuntimeError, match="the collate function broke"):
+        run("test", f"system::dataloaders::test::collate_fn={collate}", ckpt="last")
+
+
 def test_an_unknown_argument_of_a_stage_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"Trainer.fit takes no argument 'ckpt_pat'(.|\n)*did you mean 'ckpt_path'"):
         run("fit", "args::fit::ckpt_pat=last")
@@ -160,6 +194,8 @@ def test_fit_without_an_optimizer_or_train_data_is_refused_before_it_starts() ->
         run("fit", "~system::optimizer")
     with pytest.raises(ConfigError, match="system::dataloaders::train: fit needs a dataloader for 'train'"):
         run("fit", "~system::dataloaders::train")
+    with pytest.raises(ConfigError, match="system::dataloaders::train: fit needs a dataloader for 'train'"):
+        run("fit", "~system::dataloaders")
 
 
 @pytest.mark.parametrize(("section", "kind"), [("trainer", "Trainer"), ("system", "LightningModule")])
@@ -212,6 +248,26 @@ def test_a_system_with_a_datamodule_needs_no_dataloaders() -> None:
     assert "test/metrics/MulticlassAccuracy/epoch" in result[0]
 
 
+@pytest.mark.parametrize("target", ["lighter.System", "own.Own"])
+def test_a_datamodule_beside_dataloaders_is_refused(target: str) -> None:
+    Path("proj/own.py").write_text("from lighter import System\nclass Own(System):\n    pass\n")
+    Path("data.yaml").write_text("data: {_target_: never.imported.Data}\n")
+    with pytest.raises(ConfigError) as caught:
+        Runner().run("test", ["config.yaml", "data.yaml"], [*QUIET, f"system::_target_={target}"])
+    (problem,) = caught.value.problems
+    assert problem.path == "system::dataloaders"
+    assert problem.place is not None
+    assert problem.place.file == "config.yaml"
+    assert problem.message == "`data` stands in place of system::dataloaders: keep one of the two"
+
+
+def test_a_disabled_datamodule_is_none() -> None:
+    Path("data.yaml").write_text("data: {_target_: never.imported.Data, _disabled_: true}\n")
+    runner = Runner()
+    runner.run("test", ["config.yaml", "data.yaml"], QUIET)
+    assert runner.datamodule is None
+
+
 def test_a_subclass_of_system_takes_arguments_of_its_own() -> None:
     Path("proj/mine.py").write_text(
         "from lighter import System\n"
@@ -231,3 +287,26 @@ def test_dataloaders_behind_a_reference_are_still_built_by_mode() -> None:
     Path("config.yaml").write_text(text)
     run("test")
     assert built() == ["test"]
+
+
+def test_a_subclass_with_its_own_dataloader_needs_none_in_the_config() -> None:
+    Path("proj/mine.py").write_text(
+        "import torch\nfrom lighter import System\nfrom parts import Points\n"
+        "class Mine(System):\n"
+        "    def test_dataloader(self):\n"
+        "        return torch.utils.data.DataLoader(Points(), batch_size=8)\n"
+    )
+    _, results = run("test", "system::_target_=mine.Mine", "~system::dataloaders")
+    assert "test/metrics/MulticlassAccuracy/epoch" in results[0]
+
+
+def test_a_function_may_make_the_trainer() -> None:
+    Path("proj/mine.py").write_text(
+        "import pytorch_lightning as pl\n"
+        "def trainer(epochs):\n"
+        "    return pl.Trainer(max_epochs=epochs, accelerator='cpu', logger=False, enable_checkpointing=False,\n"
+        "                      enable_progress_bar=False, enable_model_summary=False)\n"
+    )
+    runner = Runner(lambda arguments: {**arguments, "callbacks": []})
+    runner.run("fit", ["config.yaml"], ["=trainer={_target_: mine.trainer, epochs: 1}"])
+    assert runner.trainer.current_epoch == 1

@@ -10,12 +10,15 @@ from typing import Any, Literal, TypeAlias
 import pytorch_lightning as pl
 from torch.optim import Optimizer
 
+from lighter._epoch import callbacks_of
 from lighter.config import Config, compose
 from lighter.config.resolve import Resolver
 from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
 from lighter.errors import ConfigError, UsageError, did_you_mean
 from lighter.project import import_project
 from lighter.runs.checkpoint import find_checkpoint
+from lighter.runs.mismatch import mismatch
+from lighter.runs.record import Record
 from lighter.system import System
 
 Stage: TypeAlias = Literal["fit", "validate", "test", "predict"]
@@ -43,6 +46,7 @@ class Runner:
 
         Raises:
             ConfigError: the config cannot be right; BuildError if one of its parts raised while it was built.
+            RunError: the checkpoint's weights do not fit the model.
         """
         self.prepare(stage, compose(sources, overrides), ckpt=ckpt)
         return self.start()
@@ -60,23 +64,33 @@ class Runner:
         if self.seed is not None:
             pl.seed_everything(self.seed, workers=True, verbose=False)
         self.trainer = _instance(resolver, "trainer", pl.Trainer, self._trainer(resolver))
+        if stage == "fit":
+            callbacks_of(self.trainer).insert(0, Record(config))  # those that save checkpoints stay last
         resolver = resolver.with_live({"trainer": self.trainer})
-        self.datamodule = None
-        if "data" in resolver:
-            self.datamodule = _instance(resolver, "data", pl.LightningDataModule, resolver.resolve("data"))
         self.arguments = self._stage_arguments(resolver)
-        which = ckpt or self.arguments.pop("ckpt_path", None)
-        self.checkpoint = find_checkpoint(str(which), self.trainer) if which else None
+        given = self.arguments.pop("ckpt_path", None)
+        which = ckpt or given
+        self.checkpoint = find_checkpoint(str(which), self.trainer, config) if which else None
+        self.datamodule = self._datamodule(resolver)
         self.system = _instance(resolver, "system", pl.LightningModule, self._system(resolver))
 
     def start(self) -> Any:
         """Run the prepared stage and return what the Trainer returned."""
         stage = getattr(self.trainer, self.stage)
         ckpt_path = str(self.checkpoint) if self.checkpoint else None
-        return stage(self.system, datamodule=self.datamodule, ckpt_path=ckpt_path, **self.arguments)
+        try:
+            return stage(self.system, datamodule=self.datamodule, ckpt_path=ckpt_path, **self.arguments)
+        except RuntimeError as error:
+            failure = mismatch(self.checkpoint, error) if self.checkpoint else None
+            if failure is None:
+                raise
+            raise failure from error
 
     def _trainer(self, resolver: Resolver) -> object:
-        return resolver.call("trainer", self._trainer_arguments(resolver.arguments("trainer")))
+        target, arguments = resolver.target("trainer"), resolver.arguments("trainer")
+        if isinstance(target, type) and issubclass(target, pl.Trainer):
+            arguments = self._trainer_arguments(arguments)
+        return resolver.call("trainer", arguments)
 
     def _stage_arguments(self, resolver: Resolver) -> dict[str, Any]:
         path = f"args::{self.stage}"
@@ -90,9 +104,18 @@ class Runner:
                 raise ConfigError(message, place=place, path=path, value=name, suggestion=did_you_mean(name, known))
         return dict(arguments)
 
+    def _datamodule(self, resolver: Resolver) -> pl.LightningDataModule | None:
+        if "data" not in resolver:
+            return None
+        if "system::dataloaders" in resolver and _system_class(resolver):
+            message, path = "`data` stands in place of system::dataloaders: keep one of the two", "system::dataloaders"
+            raise ConfigError(message, place=resolver.place(path), path=path)
+        found: pl.LightningDataModule = _instance(resolver, "data", pl.LightningDataModule, resolver.resolve("data"))
+        return found
+
     def _system(self, resolver: Resolver) -> object:
-        target = resolver.target("system")
-        if not (isinstance(target, type) and issubclass(target, System)):
+        target = _system_class(resolver)
+        if target is None:
             return resolver.call("system", resolver.arguments("system"))
         arguments = resolver.arguments("system", skip=SLOTS)
         arguments |= {slot: resolver.resolve(f"system::{slot}") for slot in self._early_slots(resolver)}
@@ -102,7 +125,7 @@ class Runner:
             if "optimizer" not in arguments and target.configure_optimizers is System.configure_optimizers:
                 raise ConfigError("fit needs an optimizer", place=resolver.place("system"), path="system::optimizer")
         if self.datamodule is None:
-            self._check_dataloaders(resolver, arguments.get("dataloaders"))
+            self._check_dataloaders(resolver, target, arguments.get("dataloaders"))
         return resolver.call("system", arguments)
 
     def _early_slots(self, resolver: Resolver) -> list[str]:
@@ -132,12 +155,20 @@ class Runner:
         slots: dict[str, Callable[[System], Any]] = {"optimizer": optimizer, "scheduler": scheduler}
         return {slot: build for slot, build in slots.items() if f"system::{slot}" in resolver}
 
-    def _check_dataloaders(self, resolver: Resolver, loaders: Any) -> None:
+    def _check_dataloaders(self, resolver: Resolver, target: type[System], loaders: Any) -> None:
         needed = STAGES[self.stage][0]
-        if isinstance(loaders, dict) and loaders.get(needed) is None:
+        hook = f"{needed}_dataloader"
+        own = getattr(target, hook) is not getattr(System, hook)
+        if not own and (loaders is None or (isinstance(loaders, dict) and loaders.get(needed) is None)):
             place = resolver.place("system::dataloaders" if "system::dataloaders" in resolver else "system")
             path = f"system::dataloaders::{needed}"
             raise ConfigError(f"{self.stage} needs a dataloader for {needed!r}", place=place, path=path)
+
+
+def _system_class(resolver: Resolver) -> type[System] | None:
+    """Return the System that a config names, or None where it names any other module."""
+    target = resolver.target("system")
+    return target if isinstance(target, type) and issubclass(target, System) else None
 
 
 def _instance(resolver: Resolver, path: str, kind: type, found: object) -> Any:

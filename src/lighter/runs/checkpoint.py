@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_warn
 
+from lighter.config import Config
 from lighter.errors import ConfigError, did_you_mean
+from lighter.runs.checkpoint_file import check_checkpoint, load_checkpoint
+from lighter.runs.record import recorded_sources, sources_of
+
+ANY = "--ckpt PATH takes any"
+
+Sources = tuple[Path, ...]
 
 
-def find_checkpoint(which: str, trainer: pl.Trainer) -> Path:
-    """Return the checkpoint that `which` names: `best`, `last` or a path.
+@dataclass(frozen=True)
+class _Run:
+    """Checkpoints of one run, newest first, and the folder below which they lie."""
+
+    folder: Path
+    files: list[Path]
+
+
+def find_checkpoint(which: str, trainer: pl.Trainer, config: Config) -> Path:
+    """Return the checkpoint that `which` names: a path, or `best` or `last` of the newest run of the same sources.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it is not a checkpoint.
     """
     if which not in ("best", "last"):
-        return _existing(Path(which))
-    folder = _newest_folder(trainer)
-    files = sorted(folder.glob("*.ckpt"), key=lambda file: file.stat().st_mtime_ns)
-    if which == "last":
-        named = [file for file in files if file.stem == "last" or file.stem.startswith("last-v")]
-        return (named or files)[-1]
-    return _best(files[-1])
+        found = _existing(Path(which))
+    else:
+        sources = sources_of(config)
+        run, newest = _newest(trainer, sources)
+        found = _best(run, newest, sources) if which == "best" else _last(run, newest, sources)
+    check_checkpoint(found)
+    return found
 
 
 def _existing(path: Path) -> Path:
@@ -37,50 +53,137 @@ def _existing(path: Path) -> Path:
     raise ConfigError(f"there is no checkpoint {str(path)!r}", value=str(path), suggestion=suggestion)
 
 
-def _newest_folder(trainer: pl.Trainer) -> Path:
-    """Return the folder with the newest checkpoint among the runs that this trainer's settings lead to."""
-    newest = max(_candidates(trainer), key=lambda file: file.stat().st_mtime_ns, default=None)
-    if newest is not None:
-        return newest.parent
-    places = ", ".join(str(place) for place in _places(trainer))
-    raise ConfigError(f"no run of this config has left a checkpoint (looked in {places})", suggestion="run fit first")
+def _newest(trainer: pl.Trainer, sources: Sources) -> tuple[_Run, Path]:
+    """Return the newest run whose newest record names these sources, and the checkpoint that holds it."""
+    others: list[tuple[Path, Sources]] = []
+    nameless: list[Path] = []
+    for run in _runs(trainer):
+        without_record: list[Path] = []
+        for file in run.files:
+            try:
+                recorded = recorded_sources(load_checkpoint(file))
+            except (ConfigError, UnpicklingError):
+                nameless.append(file)
+                continue
+            if recorded is None:
+                without_record.append(file)
+            elif recorded == sources:
+                _warn_of(nameless)
+                return run, file
+            else:
+                others.append((file, recorded))
+                break
+        else:
+            nameless += without_record
+    raise _none(trainer, others, nameless)
+
+
+def _warn_of(nameless: list[Path]) -> None:
+    if nameless:
+        names = f"{str(nameless[0])!r}" + (f" and {len(nameless) - 1} more" if len(nameless) > 1 else "")
+        rank_zero_warn(f"newer checkpoints do not tell which config they are of, and are passed over: {names}; {ANY}")
+
+
+def _none(trainer: pl.Trainer, others: list[tuple[Path, Sources]], nameless: list[Path]) -> ConfigError:
+    message = f"no run of this config has left a checkpoint (looked in {', '.join(map(str, _places(trainer)))})"
+    if others:
+        file, recorded = others[0]
+        message += f"\n  {str(file)!r} is of {', '.join(map(str, recorded))}"
+    if nameless:
+        message += f"\n  {str(nameless[0])!r} does not tell which config it is of, or cannot be read"
+    return ConfigError(message, suggestion=f"run fit first; {ANY}" if others or nameless else "run fit first")
+
+
+def _runs(trainer: pl.Trainer) -> list[_Run]:
+    """Return the runs that have left checkpoints where this trainer would, newest first.
+
+    Where runs share a folder, each checkpoint counts as a run of its own.
+    """
+    root = Path(trainer.default_root_dir).resolve()
+    runs: list[_Run] = []
+    for folder in _shared_folders(trainer):
+        everything = folder.resolve() in (root, *root.parents)  # too much to walk through
+        runs += [_Run(folder, [file]) for file in _files(folder, "*.ckpt" if everything else "**/*.ckpt")]
+    for folder in _folders_of_runs(trainer):
+        if files := _files(folder, "**/*.ckpt"):
+            runs.append(_Run(folder, files))
+    return sorted(runs, key=lambda run: _saved(run.files[0]), reverse=True)
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """Return the checkpoints in a folder, newest first."""
+    return sorted((file for file in folder.glob(pattern) if file.exists()), key=_saved, reverse=True)
+
+
+def _saved(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:  # deleted just now, by a run that goes on
+        return 0
 
 
 def _places(trainer: pl.Trainer) -> list[Path]:
-    chosen = [
-        Path(callback.dirpath)
-        for callback in trainer.checkpoint_callbacks
-        if isinstance(callback, ModelCheckpoint) and callback.dirpath
-    ]
-    if chosen:
-        return chosen
-    if trainer.loggers and trainer.log_dir:
-        return [Path(trainer.log_dir).parent]
-    return [Path(trainer.default_root_dir)]
+    logs = _log_folder(trainer)
+    return [*_shared_folders(trainer), *([logs] if logs else [])]
 
 
-def _candidates(trainer: pl.Trainer) -> Iterable[Path]:
-    for place in _places(trainer):
-        for pattern in ("*.ckpt", "checkpoints/*.ckpt", "*/checkpoints/*.ckpt"):
-            yield from place.glob(pattern)
+def _shared_folders(trainer: pl.Trainer) -> list[Path]:
+    """Return the folders that every run of this trainer writes to."""
+    folders = [Path(chosen) for chosen in _chosen(trainer) if chosen]
+    if _log_folder(trainer) is None and not all(_chosen(trainer)):
+        folders.append(Path(trainer.default_root_dir) / "checkpoints")
+    return list(dict.fromkeys(folders))
 
 
-def _best(newest: Path) -> Path:
+def _folders_of_runs(trainer: pl.Trainer) -> Iterator[Path]:
+    """Yield the folders of checkpoints that the runs of this trainer's logger have each for itself."""
+    logs = _log_folder(trainer)
+    if logs is not None:
+        yield logs / "checkpoints"
+        yield from logs.glob("*/checkpoints")
+
+
+def _log_folder(trainer: pl.Trainer) -> Path | None:
+    """Return the folder that holds the logger's runs, as ModelCheckpoint sees it; None if it has nothing there."""
+    if not trainer.loggers or all(_chosen(trainer)):
+        return None
+    first = trainer.loggers[0]
+    return Path(first.save_dir or trainer.default_root_dir) / str(first.name)
+
+
+def _chosen(trainer: pl.Trainer) -> list[str | None]:
+    """Return the `dirpath` of each callback that saves checkpoints, or one None."""
+    return [getattr(callback, "dirpath", None) for callback in trainer.checkpoint_callbacks] or [None]
+
+
+def _last(run: _Run, newest: Path, sources: Sources) -> Path:
+    known = run.files[run.files.index(newest) :]  # what is newer than the newest record was passed over
+    named = (file for file in known if file.stem == "last" or file.stem.startswith("last-v"))
+    return next((file for file in named if not _is_of_another(file, sources)), newest)
+
+
+def _best(run: _Run, newest: Path, sources: Sources) -> Path:
     """Return the best checkpoint that the newest one knows of, where it lies now."""
     for state in _callback_states(newest):
         if path := state.get("best_model_path"):
-            for candidate in (Path(path), newest.parent / Path(path).name):
-                if candidate.exists():
+            parts = Path(path).parts
+            moved = (run.folder.joinpath(*parts[start:]) for start in range(1, len(parts)))
+            for candidate in (Path(path), *moved):
+                if candidate.exists() and not _is_of_another(candidate, sources):
                     return candidate
     suggestion = "give a path, or --ckpt last"
     raise ConfigError(f"{str(newest)!r} knows of no best checkpoint that still exists", suggestion=suggestion)
 
 
-def _callback_states(file: Path) -> list[dict[str, Any]]:
+def _is_of_another(file: Path, sources: Sources) -> bool:
     try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise ConfigError(f"cannot read the checkpoint {str(file)!r}: {error}", value=str(file)) from error
-    states = checkpoint.get("callbacks", {})
+        return recorded_sources(load_checkpoint(file)) not in (None, sources)
+    except (ConfigError, UnpicklingError):
+        return False  # `check_checkpoint` says what is wrong with it
+
+
+def _callback_states(file: Path) -> list[dict[str, Any]]:
+    content = load_checkpoint(file)
+    states = content.get("callbacks", {}) if isinstance(content, dict) else {}
     known = [state for name, state in states.items() if "Checkpoint" in name and isinstance(state, dict)]
     return sorted(known, key=lambda state: state.get("monitor") is None)
