@@ -16,11 +16,12 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
-from torch.utils.data import DataLoader, TensorDataset
-from torchmetrics import Metric, MetricCollection, SumMetric
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torchmetrics import Metric, MetricCollection, MinMaxMetric, MultitaskWrapper, R2Score, SumMetric
 from torchmetrics.classification import (
     BinaryAccuracy,
     MulticlassAccuracy,
+    MulticlassAUROC,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
     MulticlassPrecision,
@@ -114,7 +115,7 @@ class Outputs(pl.Callback):
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count the calls of `self.log`, and of update and forward of MulticlassAccuracy."""
+    """Count the calls of `self.log`, and of what computes the values of a batch."""
     counter: Counter[str] = Counter()
 
     def counted(owner: type, name: str, label: str) -> None:
@@ -127,7 +128,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(owner, name, wrapper)
 
     counted(pl.LightningModule, "log", "log")
-    counted(MulticlassAccuracy, "forward", "forward")
+    counted(SharedMetrics, "forward", "forward")
     return counter
 
 
@@ -511,8 +512,8 @@ def test_steps_return_only_the_loss_when_nobody_reads_the_outputs(
     returned: list[Any] = []
     step = System._step
 
-    def watched(self: System, mode: str, batch: Any) -> Any:
-        returned.append(step(self, mode, batch))
+    def watched(self: System, mode: str, batch: Any, **first: bool) -> Any:
+        returned.append(step(self, mode, batch, **first))
         return returned[-1]
 
     monkeypatch.setattr(System, "_step", watched)
@@ -920,3 +921,164 @@ def test_metrics_of_ones_own_are_each_updated() -> None:
     metrics = SharedMetrics(MetricCollection({"a": Counting(), "b": Counting()}, compute_groups=False))
     metrics.update(torch.zeros(3), torch.zeros(3))
     assert {name: float(value) for name, value in metrics.compute().items()} == {"a": 3.0, "b": 3.0}
+
+
+# What a review of all this found wrong
+
+
+@pytest.mark.parametrize("logger", [False, True], ids=["no logger", "logger"])
+def test_epoch_value_of_a_metric_that_holds_metrics_is_exact_with_a_logger_too(logger: bool) -> None:
+    metrics = {"val": MinMaxMetric(MulticlassAccuracy(CLASSES, average="micro"))}
+    system = make_system(metrics=metrics, optimizer=lambda system: SGD(system.parameters(), lr=0.0))
+    trainer = fit(system, logger=Memory() if logger else False, log_every_n_steps=1)
+    expected = MulticlassAccuracy(CLASSES, average="micro")(system.model(X), Y).item()
+    for name in ("raw", "min", "max"):
+        assert trainer.callback_metrics[f"val/metrics/{name}/epoch"].item() == pytest.approx(expected), name
+
+
+def test_a_batch_too_small_for_a_value_logs_none_and_keeps_the_epochs() -> None:
+    x, y = torch.arange(5.0)[:, None], torch.arange(5.0)[:, None] * 2
+    logger = Memory()
+    system = make_system(
+        model=nn.Linear(1, 1),
+        criterion=nn.MSELoss(),
+        dataloaders={"val": loader(x, y)},
+        metrics={"val": R2Score()},
+    )
+    make_trainer(logger=logger, log_every_n_steps=1).validate(system, verbose=False)
+    assert logger.steps_of("val/metrics/R2Score/step") == [0]  # the second batch is one sample
+    expected = R2Score()(system.model(x), y).item()
+    assert logger.rows[-1][1]["val/metrics/R2Score/epoch"] == pytest.approx(expected)
+
+
+def test_a_stage_without_the_criterion_takes_a_checkpoint_that_has_its_weights(tmp_path: Path) -> None:
+    trainer = fit(make_system(criterion=nn.CrossEntropyLoss(weight=torch.ones(CLASSES))))
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    system = make_system(criterion=None, optimizer=None, dataloaders={"test": loader()})
+    make_trainer().test(system, ckpt_path=tmp_path / "run.ckpt", verbose=False)
+    strict = make_system(model=nn.Linear(FEATURES, CLASSES, bias=False), dataloaders={"test": loader()})
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "model.bias"'):
+        make_trainer().test(strict, ckpt_path=tmp_path / "run.ckpt", verbose=False)
+
+
+def test_what_wraps_a_model_does_not_hide_what_it_takes() -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__()
+            self._orig_mod = module
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            return self._orig_mod(*args, **kwargs)
+
+    model = Scheduled()
+    fit(make_system(model=Wrapper(Wrapper(model)), dataloaders={"train": loader()}))
+    assert model.seen == [(0, step) for step in range(6)]
+
+
+def test_a_subclass_that_forgets_super_at_an_epochs_end_is_told() -> None:
+    class Forgetful(System):
+        def on_train_epoch_end(self) -> None:
+            pass
+
+    with pytest.raises(ConfigError, match=r"Forgetful.on_train_epoch_end must call super\(\).on_train_epoch_end\(\)"):
+        fit(make_system(Forgetful), max_epochs=2)
+
+
+def test_a_collection_with_groups_of_its_own_counts_each_update_once() -> None:
+    class Half(SumMetric):
+        def compute(self) -> Tensor:
+            return super().compute() / 2
+
+    collection = MetricCollection({"sum": SumMetric(), "halved": Half()}, compute_groups=[["sum", "halved"]])
+    adapter = MetricsAdapter(target_argument=0, target_transforms=lambda y: torch.ones(len(y)))
+    system = make_system(metrics={"val": collection}, adapters={"val": {"metrics": adapter}})
+    values = fit(system).callback_metrics
+    assert values["val/metrics/sum/epoch"] == SAMPLES
+    assert values["val/metrics/halved/epoch"] == SAMPLES / 2
+
+
+def test_evaluation_steps_are_counted_on_after_a_resume(tmp_path: Path) -> None:
+    logger = Memory()
+    trainer = fit(make_system(), logger=logger, log_every_n_steps=3)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    make_trainer(logger=logger, max_epochs=2, log_every_n_steps=3).fit(make_system(), ckpt_path=tmp_path / "run.ckpt")
+    assert logger.steps_of("val/loss/step") == [2, 5, 8, 11]
+
+
+def test_nested_metric_values_are_logged_by_their_path() -> None:
+    nested = MultitaskWrapper({"a": MetricCollection([MulticlassAccuracy(CLASSES), MulticlassF1Score(CLASSES)])})
+    adapter = MetricsAdapter(pred_transforms=lambda p: {"a": p}, target_transforms=lambda y: {"a": y})
+    trainer = fit(make_system(metrics={"val": nested}, adapters={"val": {"metrics": adapter}}))
+    assert "val/metrics/a/MulticlassF1Score/epoch" in trainer.callback_metrics
+
+
+def test_an_optimizer_without_a_learning_rate_is_logged_without_one() -> None:
+    class Own(SGD):
+        def step(self, closure: Any = None) -> Any:
+            return closure()
+
+    def build(system: System) -> Own:
+        optimizer = Own(system.parameters(), lr=0.1)
+        optimizer.param_groups[0]["lr"] = None
+        return optimizer
+
+    logger = Memory()
+    fit(make_system(optimizer=build), logger=logger, log_every_n_steps=1)
+    assert logger.steps_of("train/optimizer/Own/lr") == []
+    assert len(logger.steps_of("train/optimizer/Own/momentum")) == 6
+
+
+def test_a_monitored_step_value_is_there_at_every_step_and_alone(calls: Counter[str]) -> None:
+    checkpoint = ModelCheckpoint(monitor="train/loss/step", every_n_train_steps=1, save_top_k=0)
+    system = make_system(metrics={"train": MulticlassAccuracy(CLASSES)})
+    fit(system, callbacks=[checkpoint], enable_checkpointing=True, log_every_n_steps=3)
+    assert calls["log:train/loss/step"] == 6
+    assert calls["log:train/metrics/MulticlassAccuracy/step"] == 2
+    assert calls["forward"] == 2
+
+
+class Shards(IterableDataset[tuple[Tensor, Tensor]]):
+    """Give the first rank all samples and the others none."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(()) if torch.distributed.get_rank() else zip(X, Y, strict=True)
+
+
+class Conditional(nn.Module):
+    """A criterion whose parts depend on the batch, in another order on each rank."""
+
+    def forward(self, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+        parts = {"a": pred.sum() * 0 + 1.0, "b": pred.sum() * 0 + 100.0}
+        names = ("a", "b") if torch.distributed.get_rank() == 0 else ("b", "a")
+        return {"total": pred.sum() * 0} | {name: parts[name] for name in names}
+
+
+class WriteValues(Record):
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.on_fit_end(trainer, pl_module)
+
+
+def validate_on_two_ranks(folder: Path, system: System) -> list[dict[str, float]]:
+    trainer = make_trainer(
+        strategy="ddp_fork", devices=2, use_distributed_sampler=False, callbacks=[WriteValues(folder)]
+    )
+    trainer.validate(system, verbose=False)
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+def test_a_rank_without_a_batch_keeps_no_one_waiting(tmp_path: Path) -> None:
+    metrics = {"val": {"f1": MulticlassF1Score(CLASSES), "auroc": MulticlassAUROC(CLASSES, thresholds=9)}}
+    data: Any = Shards()
+    system = make_system(dataloaders={"val": DataLoader(data, batch_size=BATCH)}, metrics=metrics)
+    for values in validate_on_two_ranks(tmp_path, system):
+        expected = nn.functional.cross_entropy(system.model(X), Y).item()
+        assert values["val/loss/epoch"] == pytest.approx(expected)
+        assert values["val/metrics/f1/epoch"] == pytest.approx(MulticlassF1Score(CLASSES)(system.model(X), Y).item())
+        auroc = MulticlassAUROC(CLASSES, thresholds=9)(system.model(X).softmax(1), Y).item()
+        assert values["val/metrics/auroc/epoch"] == pytest.approx(auroc)
+
+
+def test_parts_of_a_loss_keep_apart_whatever_their_order_on_a_rank(tmp_path: Path) -> None:
+    system = make_system(criterion=Conditional(), dataloaders={"val": loader()})
+    for values in validate_on_two_ranks(tmp_path, system):
+        assert (values["val/loss/a/epoch"], values["val/loss/b/epoch"]) == (1.0, 100.0)

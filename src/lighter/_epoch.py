@@ -14,6 +14,7 @@ from lighter._losses import Losses
 from lighter._metrics import SharedMetrics
 
 LIGHTNING = ("pytorch_lightning.", "lightning.pytorch.")
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
 HOOKS = {
     "train": ("training_step", "on_train_batch_end"),
     "val": ("validation_step", "on_validation_batch_end"),
@@ -38,9 +39,13 @@ class Epoch:
     returns_outputs: bool
     logs_values: bool
     logs_loss: bool
-    logs_every_step: bool
+    monitored: frozenset[str]
     batches: int = 0
     losses: Losses = field(default_factory=Losses)
+
+    @property
+    def monitors_metrics(self) -> bool:
+        return any(name.startswith(f"{self.mode}/metrics/") for name in self.monitored)
 
     @property
     def is_evaluation(self) -> bool:
@@ -66,14 +71,17 @@ def wants_outputs(mode: str, trainer: Trainer, module: LightningModule) -> bool:
     )
 
 
-def monitors_a_step(trainer: Trainer) -> bool:
-    """Tell whether a callback or a scheduler monitors a value that only a step logs."""
+def monitored_steps(trainer: Trainer) -> frozenset[str]:
+    """Return the names of the values of training steps that a callback or a scheduler monitors."""
     monitors = [getattr(callback, "monitor", None) for callback in callbacks_of(trainer)]
     monitors += [config.monitor for config in trainer.lr_scheduler_configs]
-    return any(isinstance(monitor, str) and monitor.endswith("/step") for monitor in monitors)
+    names = (name for name in monitors if isinstance(name, str))
+    return frozenset(name for name in names if name.startswith("train/") and name.endswith("/step"))
 
 
 def extra_arguments(model: nn.Module) -> tuple[str, ...]:
-    """Return which of `epoch` and `step` the model's forward takes by name."""
+    """Return which of `epoch` and `step` the model's forward takes by name, behind what may wrap the model."""
+    while inner := next((getattr(model, name) for name in WRAPPERS if hasattr(model, name)), None):
+        model = inner
     parameters = inspect.signature(model.forward).parameters
     return tuple(name for name in ("epoch", "step") if name in parameters)

@@ -27,17 +27,29 @@ class Losses:
             if name not in self.sums:
                 dtype = torch.float32 if loss.device.type == "mps" else torch.float64
                 self.sums[name] = torch.zeros((), dtype=dtype, device=loss.device)
-            self.sums[name].add_(loss, alpha=samples)
+            self.sums[name].add_(loss.to(self.sums[name].device), alpha=samples)
             self.counts[name] += samples
 
     def means(self, trainer: Trainer) -> dict[str, Tensor]:
-        """Return the mean over the samples of all ranks, in one collective."""
-        if not self.sums:
+        """Return the means over the samples of all ranks; the names are those of any rank, in one order on all."""
+        names = _on_any_rank(trainer, sorted(self.sums))
+        if not names:
             return {}
-        sums = torch.stack([total.to(trainer.strategy.root_device) for total in self.sums.values()])
-        counts = torch.tensor([self.counts[name] for name in self.sums], dtype=sums.dtype, device=sums.device)
+        device = trainer.strategy.root_device
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        zero = torch.zeros((), dtype=dtype, device=device)
+        sums = torch.stack([self.sums.get(name, zero).to(device) for name in names])
+        counts = torch.tensor([self.counts[name] for name in names], dtype=dtype, device=device)
         sums, counts = trainer.strategy.reduce(torch.stack([sums, counts]), reduce_op="sum")
-        return dict(zip(self.sums, (sums / counts).float(), strict=True))
+        return dict(zip(names, (sums / counts).float(), strict=True))
+
+
+def _on_any_rank(trainer: Trainer, names: list[str]) -> list[str]:
+    if trainer.world_size == 1:
+        return names
+    everyones: list[list[str]] = [[]] * trainer.world_size
+    torch.distributed.all_gather_object(everyones, names)
+    return sorted({name for ranks in everyones for name in ranks})
 
 
 def named_losses(criterion: Callable[..., Any], made: Any) -> tuple[Tensor, dict[str, Tensor]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,8 +25,9 @@ class SharedMetrics:
     handing the state on in a group is most of the cost of torchmetrics' update; here it is a copy between two dicts.
     """
 
-    def __init__(self, collection: MetricCollection) -> None:
+    def __init__(self, collection: MetricCollection, *, batch_values: bool = False) -> None:
         self.collection = collection
+        self._batch = _batch_copy(collection) if batch_values else None
         self._leaders: list[Metric] = []
         self._followers: list[tuple[Metric, Metric]] = []  # each with its leader first
         for metric in collection.values(copy_state=False):
@@ -44,13 +47,25 @@ class SharedMetrics:
         self._hand_on()
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Update, and return the values of this batch alone."""
-        values: dict[str, Any] = self.collection.forward(*args, **kwargs)
-        self._hand_on()
-        return values
+        """Update, and return the values of this batch alone; none where a batch is too small to have them.
+
+        They come from a copy: torchmetrics' own forward resets what a metric holds in metrics, and their epoch with it.
+        """
+        assert self._batch is not None, "made without batch_values"
+        self.update(*args, **kwargs)
+        for metric in self._batch.values(copy_state=False):
+            metric.reset()
+            metric.update(*args, **(metric._filter_kwargs(**kwargs) if kwargs else {}))
+        try:
+            return self._batch.compute()
+        except (ValueError, RuntimeError):
+            return {}
 
     def compute(self) -> dict[str, Any]:
-        return self.collection.compute()
+        """Return the values over all updates of all ranks; a rank may have had none."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*was called before the ``update`` method")
+            return self.collection.compute()
 
     def reset(self) -> None:
         for metric in self.collection.values(copy_state=False):  # the collection's own reset would tie its own groups
@@ -64,6 +79,15 @@ class SharedMetrics:
             destination["_update_count"], destination["_computed"] = source["_update_count"], None
 
 
+def _batch_copy(collection: MetricCollection) -> MetricCollection:
+    """Return a copy for one batch's values; weights of metrics that are networks are shared, and no rank waits."""
+    copied = copy.deepcopy(collection, {id(parameter): parameter for parameter in collection.parameters()})
+    for metric in copied.modules():
+        if isinstance(metric, Metric):
+            metric.sync_on_compute = False
+    return copied
+
+
 def collections_by_mode(given: Mapping[str, Any]) -> dict[str, MetricCollection]:
     """Make each mode's metrics a MetricCollection of its own; a metric given to a second mode is cloned there.
 
@@ -75,7 +99,7 @@ def collections_by_mode(given: Mapping[str, Any]) -> dict[str, MetricCollection]
     for mode, metrics in given.items():
         try:
             collection = _collection(metrics)
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"metrics of mode {mode!r}: {error}", value=metrics) from error
         members = {id(metric) for metric in collection.values(copy_state=False)}
         collections[mode] = collection.clone() if members & seen else collection
@@ -86,6 +110,9 @@ def collections_by_mode(given: Mapping[str, Any]) -> dict[str, MetricCollection]
 def scalars(values: Mapping[str, Any]) -> Iterator[tuple[str, Tensor | None]]:
     """Yield each value as floats that can be logged, vectors element by element; None for what has no such form."""
     for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from scalars({f"{name}/{key}": item for key, item in value.items()})
+            continue
         if isinstance(value, int | float):
             value = torch.tensor(value)
         if not isinstance(value, Tensor) or value.ndim > 1:

@@ -63,7 +63,8 @@ def optimizer_values(optimizers: Iterable[Optimizer]) -> dict[str, float]:
         seen[name] += 1
         for number, group in enumerate(optimizer.param_groups):
             suffix = f"/group{number}" if len(optimizer.param_groups) > 1 else ""
-            values[f"{label}/lr{suffix}"] = float(group["lr"])
+            if group["lr"] is not None:  # some optimizers find their own
+                values[f"{label}/lr{suffix}"] = float(group["lr"])
             momentum = group["momentum"] if "momentum" in group else group.get("betas", [None])[0]
             if momentum is not None:
                 values[f"{label}/momentum{suffix}"] = float(momentum)

@@ -13,16 +13,19 @@ from pytorch_lightning.utilities import CombinedLoader, rank_zero_warn
 from pytorch_lightning.utilities.memory import recursive_detach
 from torch import Tensor, nn
 
-from lighter._epoch import Epoch, extra_arguments, monitors_a_step, wants_outputs
+from lighter._epoch import Epoch, extra_arguments, monitored_steps, wants_outputs
 from lighter._losses import count_samples, loss_name, named_losses
 from lighter._metrics import SharedMetrics, collections_by_mode, scalars
 from lighter._optimization import build_optimizers, listed, optimizer_values, scheduler_configs
 from lighter.adapters import CriterionAdapter, MetricsAdapter, describe, name_of, pair, whole
 from lighter.errors import ConfigError, RunError
-from lighter.modes import by_mode, check_keys
+from lighter.modes import MODES, by_mode, check_keys
 
 ADAPTER_SLOTS = ("batch", "criterion", "metrics", "logging")
 CRITERION_MODES = ("train", "val")
+STAGE_WORDS = {"train": "train", "val": "validation", "test": "test"}  # as Lightning's hooks spell the modes
+BESIDE_MODEL = ("criterion.", "inferer.", *(f"{mode}_metrics." for mode in MODES))  # in a state dict
+BATCHES_KEY = "lighter_batches"  # in a checkpoint: the evaluation batches of earlier epochs, by mode
 
 
 class NoLoaders(CombinedLoader):
@@ -124,14 +127,14 @@ class System(pl.LightningModule):
     def setup(self, stage: str) -> None:  # noqa: ARG002 - the hook's signature
         self._epochs.clear()  # an epoch that was cut off
 
-    def training_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ARG002
-        return self._step("train", batch)
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return self._step("train", batch, first=batch_idx == 0)
 
-    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ARG002
-        return self._step("val", batch)
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        return self._step("val", batch, first=batch_idx == dataloader_idx == 0)
 
-    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ARG002
-        return self._step("test", batch)
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        return self._step("test", batch, first=batch_idx == dataloader_idx == 0)
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> dict[str, Any]:  # noqa: ARG002
         try:
@@ -154,9 +157,27 @@ class System(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._end_epoch("test")
 
-    def _step(self, mode: str, batch: Any) -> Any:
+    def on_predict_epoch_end(self) -> None:
+        self._epochs.pop("predict", None)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[BATCHES_KEY] = dict(self._batches_before)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Load the model strictly; what stands beside it is there only in the stages that need it."""
+        self._batches_before = dict(checkpoint.get(BATCHES_KEY, {}))
+        given, own = checkpoint.get("state_dict", {}), self.state_dict()
+        for name in [name for name in given if name.startswith(BESIDE_MODEL) and name not in own]:
+            del given[name]
+        for name in [name for name in own if name.startswith(BESIDE_MODEL) and given and name not in given]:
+            given[name] = own[name]
+
+    def _step(self, mode: str, batch: Any, *, first: bool = False) -> Any:
         """Run one step, and return the output dict where someone reads it, else only the loss."""
         epoch = self._epochs.get(mode) or self._begin_epoch(mode)
+        if first and epoch.batches:
+            hook = f"on_{STAGE_WORDS[mode]}_epoch_end"
+            raise ConfigError(f"{type(self).__name__}.{hook} must call super().{hook}(), which ends the epoch")
         epoch.batches += 1
         input, target, identifier = _unpack(epoch, batch)  # noqa: A001 - the word for it
         pred = self._predict(epoch, input)
@@ -170,10 +191,11 @@ class System(pl.LightningModule):
         log = (epoch.logs_values or epoch.logs_loss) and self._is_log_step(epoch)
         metrics: dict[str, Any] | None = None
         if epoch.metrics is not None:
-            update = epoch.metrics.forward if log and epoch.logs_values else epoch.metrics.update
+            wanted = (log and epoch.logs_values) or epoch.monitors_metrics
+            update = epoch.metrics.forward if wanted else epoch.metrics.update
             metrics = epoch.metrics_adapter(update, input, target, pred)
-        if log:
-            self._log_step(epoch, losses, metrics or {})
+        if log or epoch.monitored:
+            self._log_step(epoch, losses, metrics or {}, only=None if log else epoch.monitored)
         if not epoch.returns_outputs:
             return loss
         if epoch.logging_adapter is not None:
@@ -189,12 +211,14 @@ class System(pl.LightningModule):
         if mode == "train" and criterion is None:
             raise ConfigError("fit needs a criterion, and the System has none", suggestion="give it system::criterion")
         adapters = self.adapters.get(mode, {})
-        metrics = self.metrics.get(mode)
-        if metrics is not None:
-            metrics.reset()
         trainer = self._trainer
         watched = trainer is not None and not trainer.sanity_checking and not trainer.barebones and mode != "predict"
-        every_step = watched and mode == "train" and monitors_a_step(self.trainer)
+        monitored = monitored_steps(self.trainer) if watched and mode == "train" else frozenset()
+        logs_values = bool(monitored) or (watched and bool(self.trainer.loggers))
+        collection, metrics = self.metrics.get(mode), None
+        if collection is not None:
+            metrics = SharedMetrics(collection, batch_values=logs_values)
+            metrics.reset()
         epoch = self._epochs[mode] = Epoch(
             mode=mode,
             unpack=adapters.get("batch") or (whole if mode == "predict" else pair),
@@ -203,19 +227,22 @@ class System(pl.LightningModule):
             inferer=None if mode == "train" else self.inferer,
             criterion=criterion,
             criterion_adapter=adapters.get("criterion") or CriterionAdapter(pred_argument=0, target_argument=1),
-            metrics=None if metrics is None else SharedMetrics(metrics),
+            metrics=metrics,
             metrics_adapter=adapters.get("metrics") or MetricsAdapter(pred_argument=0, target_argument=1),
             logging_adapter=adapters.get("logging"),
             returns_outputs=trainer is None or wants_outputs(mode, trainer, self),
-            logs_values=every_step or (watched and bool(self.trainer.loggers)),
+            logs_values=logs_values,
             logs_loss=watched and mode == "train" and self.trainer.progress_bar_callback is not None,
-            logs_every_step=every_step,
+            monitored=monitored,
         )
         return epoch
 
     def _end_epoch(self, mode: str) -> None:
         """Log the epoch's values, the same on every rank."""
         epoch = self._epochs.pop(mode, None)
+        if epoch is None and self.trainer.world_size > 1:  # the other ranks may have had batches, and wait for this one
+            epoch = self._begin_epoch(mode)
+            del self._epochs[mode]
         if epoch is None:
             return
         if self.trainer.sanity_checking or self.trainer.barebones:
@@ -239,27 +266,29 @@ class System(pl.LightningModule):
 
     def _is_log_step(self, epoch: Epoch) -> bool:
         """Tell whether Lightning writes to the loggers after this step (after its last batch, when accumulating)."""
-        if epoch.logs_every_step:
-            return True
         if not self.trainer._logger_connector.should_update_logs:
             return False
         return epoch.is_evaluation or not (self.automatic_optimization and self.trainer.fit_loop._should_accumulate())
 
-    def _log_step(self, epoch: Epoch, losses: dict[str, Tensor], metrics: dict[str, Any]) -> None:
+    def _log_step(
+        self, epoch: Epoch, losses: dict[str, Tensor], metrics: dict[str, Any], only: frozenset[str] | None
+    ) -> None:
+        """Log the step's values: all of them on a log step, on others `only` what is monitored."""
         mode = epoch.mode
-        values = {f"{loss_name(mode, name)}/step": float(loss) for name, loss in losses.items()}
+        tensors = {f"{loss_name(mode, name)}/step": loss for name, loss in losses.items()}
         on_bar = f"{loss_name(mode, '' if '' in losses else 'total')}/step"
         if not epoch.logs_values:
-            values = {on_bar: values[on_bar]}
+            only = frozenset([on_bar])
         else:
-            values |= {f"{name}/step": float(value) for name, value in self._metric_values(mode, metrics).items()}
+            tensors |= {f"{name}/step": value for name, value in self._metric_values(mode, metrics).items()}
+        values = {name: float(value) for name, value in tensors.items() if only is None or name in only}
         if epoch.is_evaluation:
             # past Lightning's log, which would write these again after each later batch
             step = self._batches_before.get(mode, 0) + epoch.batches - 1
             for logger in self.trainer.loggers:
                 logger.log_metrics(values, step)
             return
-        if epoch.logs_values:
+        if epoch.logs_values and only is None:
             values |= optimizer_values(self.trainer.optimizers)
         for name, value in values.items():
             # on the CPU, as Lightning reads the progress bar's values again at every step
