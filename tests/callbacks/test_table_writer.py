@@ -3,10 +3,12 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from lighter.callbacks import TableWriter
+from lighter.callbacks import TableWriter, _csv_table, _parquet_table
 from lighter.errors import ConfigError
 
 from .parts import ADVICE, Growth, Numbers, Predictor, predict, trainer
@@ -150,6 +152,104 @@ def test_ranks_with_types_that_differ_end_in_the_wider(tmp_path: Path) -> None:
     arguments: dict[str, Any] = {"samples": 6, "batch_size": 3, "strategy": "ddp_fork", "devices": 2}
     predict(TableWriter(tmp_path / "t.parquet", halves), **arguments)
     assert [row["pred"] for row in read(tmp_path / "t.parquet")] == [None, 0.5, 2, 1.5, 4, 2.5]
+
+
+# --- dataloaders that do not go in dataset order ---
+
+# Lightning's advice against it.
+SHUFFLED = pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled")
+
+
+def quoted(batch: Tensor) -> dict[str, Any]:
+    """Predict texts that a CSV file has to quote, a column of integers and one of floats."""
+    texts = [["plain", 'a\n"b"', '"\n', "\r\n,", ""][int(value) % 5] for value in batch[:, 0]]
+    return {"pred": {"text": texts, "value": batch[:, 0].long(), "half": batch[:, 0] / 2}}
+
+
+def in_order(samples: range) -> list[dict[str, Any]]:
+    expected = quoted(torch.tensor([[float(index)] for index in samples]))["pred"]
+    columns = [expected["text"], expected["value"].tolist(), expected["half"].tolist()]
+    rows = zip(range(len(samples)), *columns, strict=True)
+    return [dict(zip(["identifier", "text", "value", "half"], row, strict=True)) for row in rows]
+
+
+@SUFFIXES
+@SHUFFLED
+@pytest.mark.parametrize(("devices", "samples"), [(1, 2), (1, 23), (2, 2), (2, 23)])
+def test_rows_of_a_shuffled_dataloader_end_in_dataset_order(
+    tmp_path: Path, suffix: str, devices: int, samples: int
+) -> None:
+    path = tmp_path / f"table{suffix}"
+    run = trainer(TableWriter(path), strategy="ddp_fork" if devices > 1 else "auto", devices=devices)
+    loader = DataLoader(Numbers(samples), 4, shuffle=True, generator=torch.Generator().manual_seed(1))
+    run.predict(Predictor(quoted), loader, return_predictions=False)
+    assert read(path) == in_order(range(samples))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@SUFFIXES
+@SHUFFLED
+@pytest.mark.parametrize("devices", [1, 2])
+def test_each_dataloader_has_an_order_of_its_own(tmp_path: Path, suffix: str, devices: int) -> None:
+    path = tmp_path / f"table{suffix}"
+    loaders = [DataLoader(Numbers(9, start=10 * index), 2, sampler=range(9)[:: 1 - 2 * index]) for index in range(3)]
+    loaders[2] = DataLoader(Numbers(9, start=20), 2, sampler=[4, 3, 5, 2, 6, 1, 7, 0, 8])
+    run = trainer(TableWriter(path), strategy="ddp_fork" if devices > 1 else "auto", devices=devices)
+    run.predict(Predictor(lambda batch: batch[:, 0]), loaders, return_predictions=False)
+    expected = [(index, loader, 10 * loader + index) for loader in range(3) for index in range(9)]
+    assert read(path) == [dict(zip(["identifier", "dataloader", "pred"], row, strict=True)) for row in expected]
+
+
+@SUFFIXES
+def test_a_sample_that_came_several_times_keeps_the_order_of_its_rows(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"table{suffix}"
+    count = iter(range(100))
+    loader = DataLoader(Numbers(5), 2, sampler=[3, 1, 3, 3, 0, 1, 3])
+    function = Predictor(lambda batch: [next(count) for _ in batch])
+    trainer(TableWriter(path)).predict(function, loader, return_predictions=False)
+    assert [(row["identifier"], row["pred"]) for row in read(path)] == [
+        *((0, 4), (1, 1), (1, 5)),
+        *((3, 0), (3, 2), (3, 3), (3, 6)),
+    ]
+
+
+@SUFFIXES
+def test_a_sampler_may_leave_samples_out(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"table{suffix}"
+    loader = DataLoader(Numbers(1000), 2, sampler=[0, 500, 900, 20, 30])
+    trainer(TableWriter(path)).predict(Predictor(lambda batch: batch[:, 0]), loader, return_predictions=False)
+    assert [(row["identifier"], row["pred"]) for row in read(path)] == [(n, n) for n in (0, 20, 30, 500, 900)]
+
+
+@SHUFFLED
+def test_a_long_shuffled_parquet_table_is_sorted_across_row_groups(tmp_path: Path) -> None:
+    loader = DataLoader(Numbers(30_000), 1000, shuffle=True)
+    run = trainer(TableWriter(tmp_path / "t.parquet"))
+    run.predict(Predictor(quoted), loader, return_predictions=False)
+    assert read(tmp_path / "t.parquet") == in_order(range(30_000))
+
+
+@SUFFIXES
+def test_rows_in_dataset_order_are_not_sorted(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (_csv_table, _parquet_table):
+        monkeypatch.setattr(module, "sort", lambda *_: pytest.fail("sorted in vain"))
+    loaders = [DataLoader(Numbers(5), 2, sampler=sampler) for sampler in ([0, 1, 2, 3, 4], [1, 1, 4], [0])]
+    run = trainer(TableWriter(tmp_path / f"t{suffix}"))
+    run.predict(Predictor(lambda batch: batch), loaders, return_predictions=False)
+    assert len(read(tmp_path / f"t{suffix}")) == 9
+
+
+def test_sorting_holds_few_bytes_a_row(tmp_path: Path) -> None:
+    part, order = tmp_path / "part", np.random.default_rng(1).permutation(50_000)
+    table = _csv_table.Part(part)
+    table.write(["identifier", "text"], [range(50_000), ["x" * 100] * 50_000])
+    table.close()
+    tracemalloc.start()
+    _csv_table.sort(part, order)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 50_000
+    assert [row["identifier"] for row in read(part)] == order.tolist()
 
 
 # --- nothing is lost ---

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import heapq
+import mmap
+from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lighter.errors import ConfigError
 
@@ -31,6 +36,21 @@ class Part:
         self._file.close()
 
 
+def sort(part: Path, order: NDArray[np.int64]) -> None:
+    """Bring a part's rows into this order; in memory are only the places where they end."""
+    ordered = part.with_name(f"{part.name}-sorted")
+    with (
+        part.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+        ordered.open("xb") as out,
+    ):
+        ends = _row_ends(text)  # the first is the header's
+        assert len(ends) == len(order) + 1
+        out.write(text[: ends[0]])
+        out.writelines(text[ends[row] : ends[row + 1]] for row in order)
+    ordered.replace(part)
+
+
 def finish(parts: Sequence[Path], target: Path, *, keyed: bool) -> None:
     """Make the table of the parts; where they are keyed, rows go by their first two columns, which are left out."""
     if parts and not keyed:
@@ -46,3 +66,14 @@ def finish(parts: Sequence[Path], target: Path, *, keyed: bool) -> None:
         out = Part(target)
         stack.callback(out.close)
         out.write_rows(headers[0][2:], (row[2:] for row in rows))
+
+
+def _row_ends(text: mmap.mmap) -> array[int]:
+    """Return the offset after each row; a newline ends one unless an odd number of quotes stands before it."""
+    ends = array("q")
+    quoted = False
+    for line in iter(text.readline, b""):
+        quoted ^= line.count(b'"') % 2 == 1
+        if not quoted:
+            ends.append(text.tell())
+    return ends

@@ -13,8 +13,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from lighter.errors import ConfigError
 
@@ -46,6 +48,23 @@ class Part:
         self._file.close()
 
 
+def sort(part: Path, order: NDArray[np.int64]) -> None:
+    """Bring a part's rows into this order: sort runs of a row group's size, then gather each row group from all runs.
+
+    In memory are a row group and 8 bytes a row; `Table.take` on the whole part would copy all of it.
+    """
+    places = np.argsort(order)  # where each row goes
+    runs, ordered = (part.with_name(f"{part.name}-{name}") for name in ("runs", "sorted"))
+    _write_sorted_runs(part, runs, places)
+    with pa.memory_map(str(runs)) as file, ordered.open("xb") as target:
+        table = pa.ipc.open_stream(file).read_all()
+        with pa.ipc.new_stream(target, table.schema) as out:
+            for group in _gathered(table.to_batches(), places):
+                out.write_table(group)
+    runs.unlink()
+    ordered.replace(part)
+
+
 def finish(parts: Sequence[Path], target: Path, *, keyed: bool) -> None:
     """Make the table of the parts; where they are keyed, rows go by their first two columns, which are left out."""
     with ExitStack() as stack:
@@ -55,6 +74,33 @@ def finish(parts: Sequence[Path], target: Path, *, keyed: bool) -> None:
         with pq.ParquetWriter(target, schema) as out:
             for table in tables:
                 out.write_table(table)
+
+
+def _write_sorted_runs(part: Path, target: Path, places: NDArray[np.int64]) -> None:
+    """Write the part's rows in runs, each a batch sorted by its rows' places; sort `places` in the same way."""
+    start = 0
+    with (
+        part.open("rb") as file,
+        target.open("xb") as out,
+        pa.ipc.open_stream(file) as stream,
+        pa.ipc.new_stream(out, stream.schema) as sink,
+    ):
+        for table in _grouped([stream]):
+            run = places[start : start + len(table)]
+            sink.write_table(table.combine_chunks().take(np.argsort(run)))
+            run.sort()
+            start += len(table)
+    assert start == len(places)
+
+
+def _gathered(runs: Sequence[Any], places: NDArray[np.int64]) -> Iterator[Any]:
+    """Yield the rows of sorted runs by their places, a row group at a time."""
+    run_places = np.split(places, np.cumsum([len(run) for run in runs])[:-1])
+    for first in range(0, len(places), ROW_GROUP):
+        spans = [np.searchsorted(run, (first, first + ROW_GROUP)) for run in run_places]
+        rows = [run.slice(start, stop - start) for run, (start, stop) in zip(runs, spans, strict=True)]
+        found = np.concatenate([run[start:stop] for run, (start, stop) in zip(run_places, spans, strict=True)])
+        yield pa.Table.from_batches(rows).combine_chunks().take(np.argsort(found))
 
 
 def _array(values: Sequence[object], name: str, kind: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
+from pytorch_lightning.utilities import CombinedLoader
 
 from lighter.errors import ConfigError
 
@@ -166,9 +167,8 @@ def _release_indices(trainer: Trainer, batch_idx: int, dataloader_idx: int) -> b
     Lightning keeps every position until the run ends, reads each once, and has handed this batch's on by now. For a
     dataloader without a batch sampler it hands on stale ones, hence the question.
     """
-    combined = trainer.predict_loop._combined_loader
-    assert combined is not None  # a predict run has loaders
-    sampler = getattr(combined.flattened[dataloader_idx], "batch_sampler", None)
+    loader = CombinedLoader(trainer.predict_dataloaders).flattened[dataloader_idx]
+    sampler = getattr(loader, "batch_sampler", None)
     seen: list[Sequence[int]] | None = getattr(sampler, "seen_batch_indices", None)
     if not seen:
         return False

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import glob
+import tempfile
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
 from lighter.callbacks._samples import Batch, SampleWriter, several_dataloaders, to_cpu, unbatch, unbatch_or_none
@@ -17,7 +22,7 @@ from lighter.errors import ConfigError, did_you_mean
 
 Value = TypeVar("Value")
 
-# Each has a class Part and a function finish; imported when rows are to be written, since pyarrow is an extra.
+# Each has a class Part and functions sort and finish; imported when rows are to be written, since pyarrow is an extra.
 _FORMATS = {".csv": "lighter.callbacks._csv_table", ".parquet": "lighter.callbacks._parquet_table"}
 
 
@@ -30,6 +35,8 @@ class TableWriter(SampleWriter):
 
     Rows go to `<path>.part-<rank>` as they come (CSV, or an Arrow IPC stream for Parquet; on several ranks with the
     columns to sort by in front) and become the table at the end: it is never half there, a killed run keeps its rows.
+    A part whose rows did not come in dataset order, as with `shuffle`, is sorted first; a sample that came several
+    times has its rows in the order in which they came, those of the first rank before those of the next.
 
     Raises:
         ConfigError: the suffix is another; the table, or a part that a killed run left, exists and `overwrite` is
@@ -50,6 +57,7 @@ class TableWriter(SampleWriter):
             raise ConfigError(f"TableWriter: `writer` is a callable, not {writer!r}", value=writer)
         self.writer = writer
         self._part: Any = None
+        self._order: _Order | None = None
         self._names: list[str] = []
 
     def prepare(self, trainer: Trainer) -> None:
@@ -71,6 +79,7 @@ class TableWriter(SampleWriter):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._part = self._format.Part(self._part_of(trainer.global_rank))
+        self._order = _Order(self.path.parent)
         self._names = []
 
     def write(self, trainer: Trainer, batch: Batch) -> None:
@@ -89,9 +98,15 @@ class TableWriter(SampleWriter):
         key = [[batch.dataloader_idx] * size, batch.positions] if trainer.world_size > 1 else []
         names = ["dataloader", "position", *self._names] if key else self._names
         self._part.write(names, [*key, *(columns[name] for name in self._names)])
+        assert self._order is not None
+        self._order.add(batch.dataloader_idx, batch.positions)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._part.close()
+        assert self._order is not None
+        if not self._order.kept:
+            self._format.sort(self._part_of(trainer.global_rank), self._order.rows())
+        self._order.close()
         trainer.strategy.barrier("all parts of the table are written")
         if trainer.is_global_zero:
             self._finish([self._part_of(rank) for rank in range(trainer.world_size)])
@@ -100,6 +115,8 @@ class TableWriter(SampleWriter):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         if self._part is not None:
             self._part.close()
+        if self._order is not None:
+            self._order.close()
 
     @property
     def _format(self) -> Any:
@@ -120,6 +137,39 @@ class TableWriter(SampleWriter):
         merged.replace(self.path)
         for part in parts:
             part.unlink(missing_ok=True)
+
+
+class _Order:
+    """Where a part's rows belong: their positions, in a nameless file until they are needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.kept = True  # so far, rows came in dataset order
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open until close()
+        self._rows = 0
+        self._last: int | None = None
+        self._starts: dict[int, int] = {}  # the first row of each dataloader; they come one after another
+
+    def add(self, dataloader_idx: int, positions: Sequence[int]) -> None:
+        if dataloader_idx not in self._starts:
+            self._starts[dataloader_idx] = self._rows
+            self._last = None
+        since = positions if self._last is None else [self._last, *positions]
+        self.kept = self.kept and all(a <= b for a, b in pairwise(since))
+        self._last = positions[-1]
+        self._rows += len(positions)
+        self._file.write(array("q", positions))
+
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows in dataset order, those of one position as they came."""
+        self._file.seek(0)
+        order = np.fromfile(self._file, np.int64)  # each dataloader's positions give way to its rows
+        for start, stop in pairwise([*self._starts.values(), self._rows]):
+            order[start:stop] = np.argsort(order[start:stop], kind="stable")
+            order[start:stop] += start
+        return order
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _columns(name: str, pred: Any, size: int) -> Iterator[tuple[str, Sequence[object]]]:
