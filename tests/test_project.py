@@ -80,3 +80,12 @@ def test_installed_packages_in_a_project_folder_are_not_forgotten(tmp_path: Path
     import_project(compose([write(tmp_path / "b", "project: ../b\n")]))
     assert sys.modules.pop("heavy") is heavy
     sys.path.remove(str(installed))
+
+
+def test_a_project_taken_off_the_path_by_others_is_put_back(tmp_path: Path) -> None:
+    config = compose([write(tmp_path / "a", "project: ../a\n")])
+    import_project(config)
+    sys.path[:] = [place for place in sys.path if "lighter-" not in place and not place.startswith(str(tmp_path))]
+    sys.modules.pop("project", None)
+    import_project(config)
+    assert importlib.import_module("project.nets.net").NAME == "net"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,8 @@ CIFAR10 = ROOT / "projects" / "cifar10"
 
 
 @pytest.fixture(autouse=True)
-def _fresh_project(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(sys, "path", [*sys.path])
+def _one_thread() -> None:
     torch.set_num_threads(1)  # threads that other tests keep busy make a network of this size wait
-    yield
-    for name in [name for name in sys.modules if name == "project" or name.startswith("project.")]:
-        del sys.modules[name]
 
 
 def test_digits_trains_tests_and_predicts_from_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

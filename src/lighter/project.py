@@ -32,7 +32,7 @@ def import_project(config: Config) -> Path | None:
         ConfigError: the folder does not exist.
     """
     folder = _folder(config)
-    if folder is None or [str(folder)] == _on_path[-1:]:
+    if folder is None or (str(folder) in _on_path and all(place in sys.path for place in _on_path)):
         return folder
     _forget()
     stub = tempfile.mkdtemp(prefix="lighter-")
