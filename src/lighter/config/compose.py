@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from lighter.config import structure
-from lighter.config.load import Entry, Patch, load_file, load_text
+from lighter.config.load import Entry, PartlyReadError, Patch, load_file, load_text
 from lighter.config.reference import absolute, expand
 from lighter.config.tree import (
     MAX_DEPTH,
@@ -67,6 +67,21 @@ def compose(sources: str | FilePath | Sequence[str | FilePath], overrides: str |
         ConfigError: with every problem found in the sources, the overrides and the fixed structure.
         UsageError: there is no source.
     """
+    config, problems = compose_what_can_be(sources, overrides)
+    if problems:
+        raise ConfigError(problems=problems)
+    return config
+
+
+def compose_what_can_be(
+    sources: str | FilePath | Sequence[str | FilePath], overrides: str | Sequence[str] = ()
+) -> tuple[Config, list[Problem]]:
+    """Compose like `compose` does, but leave out what cannot be, and return the problems with the rest.
+
+    Raises:
+        ConfigError: with every problem of the sources, where one of them cannot be read at all.
+        UsageError: there is no source.
+    """
     sources = [sources] if isinstance(sources, (str, FilePath)) else sources
     overrides = [overrides] if isinstance(overrides, str) else overrides
     files = [part for source in sources for part in _split_source(str(source))]
@@ -74,16 +89,12 @@ def compose(sources: str | FilePath | Sequence[str | FilePath], overrides: str |
         raise UsageError("no config: name at least one YAML file")
     root = Node({}, Place(files[0], 1, 1))
     composer = _Composer(root)
-    for file in files:
-        composer.merge_file(file)
-    if composer.problems:
+    readable = [composer.merge_file(file) for file in files]
+    if not all(readable):
         raise ConfigError(problems=composer.problems)
     for text in overrides:
         composer.override(text)
-    problems = [*structure.problems(root), *composer.problems]
-    if problems:
-        raise ConfigError(problems=problems)
-    return Config(root, tuple(files), tuple(overrides))
+    return Config(root, tuple(files), tuple(overrides)), [*structure.problems(root), *composer.problems]
 
 
 def _split_source(source: str) -> list[str]:
@@ -108,14 +119,18 @@ class _Composer:
     ) -> None:
         self.problems.append(Problem(message, place, join(path) or None, value, suggestion))
 
-    def merge_file(self, file: str, said_by: str = "") -> None:
-        """Merge a file, which the file `said_by` names, into the root."""
+    def merge_file(self, file: str, said_by: str = "") -> bool:
+        """Merge a file, which the file `said_by` names, into the root; tell whether it could be read."""
         try:
             patch = load_file(file, said_by)
+        except PartlyReadError as error:
+            self.problems += error.problems
+            patch = error.patch
         except ConfigError as error:
             self.problems += error.problems
-        else:
-            self.merge(self.root, patch, ())
+            return False
+        self.merge(self.root, patch, ())
+        return True
 
     def enter(self, node: Node, entry: Entry, path: Path) -> None:
         """Apply one entry below `node`, which stands at `path`."""
@@ -148,6 +163,8 @@ class _Composer:
         merged = self.merge(None if entry.operator == "=" else base, entry.patch, path)
         if merged is not base:
             merged.key_place = entry.place
+            if base is not None and not _extends(merged, base):
+                merged.replaced = base
         return set_child(node, key, merged)
 
     def append(self, base: Node, entry: Entry, path: Path) -> None:
@@ -202,7 +219,7 @@ class _Composer:
         here = FilePath(patch.place.file).parent if patch.place.file else FilePath()
         file = str(here / match["file"])
         real = os.path.realpath(file)
-        failed = Node(None, patch.place)
+        failed = Node(match.string, patch.place)  # as written, so that whoever looks knows to leave it alone
         self.included.append(real)
         if real in self.open_files:
             self.problem(f"{file!r} refers back to itself through other files", patch.place, path, patch.value)
@@ -304,6 +321,17 @@ def _referred(node: Node, path: Path) -> str | None:
 
 def _is_target(patch: Patch) -> bool:
     return isinstance(patch.value, list) and any(entry.path == ("_target_",) for entry in patch.value)
+
+
+def _extends(node: Node, base: Node) -> bool:
+    """Tell whether a list is another with more items behind."""
+    old, new = base.value, node.value
+    return isinstance(old, list) and isinstance(new, list) and bool(old) and new[: len(old)] == old
+
+
+def is_external(value: object) -> bool:
+    """Tell whether a value names another file."""
+    return _external(value) is not None
 
 
 def _external(value: object) -> re.Match[str] | None:

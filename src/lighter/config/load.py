@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
@@ -53,6 +54,14 @@ class Entry:
 Operator: TypeAlias = str  # "" merges, "=" replaces, "~" deletes, "+" appends
 
 
+class PartlyReadError(ConfigError):
+    """Text that is YAML, but holds what a config cannot; `patch` is the rest of it."""
+
+    def __init__(self, patch: Patch, problems: Sequence[Problem]) -> None:
+        super().__init__(problems=problems)
+        self.patch = patch
+
+
 def is_text(text: str) -> bool:
     """Tell whether plain (unquoted) YAML text means itself."""
     return not any(pattern.fullmatch(text) for pattern in (_INT, _FLOAT, _BOOL, _NULL))
@@ -97,6 +106,7 @@ def load_file(file: str, said_by: str = "") -> Patch:
 
     Raises:
         ConfigError: it cannot be read, is not YAML, or does not hold a mapping.
+        PartlyReadError: with every duplicate key and unusable tag.
     """
     try:
         text = FilePath(file).read_bytes().decode("utf-8-sig")
@@ -125,7 +135,8 @@ def load_text(text: str, origin: Place) -> Patch:
     """Read one YAML document; places are positions in `origin`'s file, or `origin` itself for an override.
 
     Raises:
-        ConfigError: with every duplicate key and unusable tag, or the one syntax error.
+        ConfigError: with the one syntax error.
+        PartlyReadError: with every duplicate key and unusable tag.
     """
     try:
         loader = _Loader(text)
@@ -142,7 +153,7 @@ def load_text(text: str, origin: Place) -> Patch:
     reader = _Reader(origin)
     patch = reader.patch(root)
     if reader.problems:
-        raise ConfigError(problems=reader.problems)
+        raise PartlyReadError(patch, reader.problems)
     return patch
 
 

@@ -213,12 +213,12 @@ class _Expansion:
                 self.problems += error.problems
                 return node
             copy = self.expand(found, path, (*chain, target))
-            return Node(copy.value, copy.place, node.key_place)
+            return Node(copy.value, copy.place, node.key_place, copy.replaced)
         if isinstance(value, dict):
             value = {key: self.expand(item, (*path, key), chain) for key, item in value.items()}
         elif isinstance(value, list):
             value = [self.expand(item, (*path, index), chain) for index, item in enumerate(value)]
-        return Node(value, node.place, node.key_place)
+        return Node(value, node.place, node.key_place, node.replaced)
 
     def target(self, node: Node, text: str, path: Path, chain: tuple[Path, ...]) -> tuple[Path, Node]:
         try:

@@ -20,11 +20,12 @@ Path: TypeAlias = tuple[Key, ...]
 
 @dataclass(eq=False)
 class Node:
-    """A scalar, a list or a mapping of a config, and where it and its key were written."""
+    """A scalar, a list or a mapping of a config, where it and its key were written, and what it replaced."""
 
     value: Scalar | list[Node] | dict[Key, Node]
     place: Place
     key_place: Place | None = None
+    replaced: Node | None = None  # what a later source or an override replaced by this
 
     @property
     def is_target(self) -> bool:
@@ -46,7 +47,7 @@ class Node:
             value = {key: child.copy() for key, child in value.items()}
         elif isinstance(value, list):
             value = [child.copy() for child in value]
-        return Node(value, self.place, self.key_place)
+        return Node(value, self.place, self.key_place, self.replaced)
 
     def items(self) -> Iterator[tuple[Key, Node]]:
         """Yield the children with their keys or list indices."""
