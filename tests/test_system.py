@@ -984,6 +984,41 @@ def test_a_subclass_that_forgets_super_at_an_epochs_end_is_told() -> None:
         fit(make_system(Forgetful), max_epochs=2)
 
 
+def test_a_batch_whose_loss_is_asked_for_several_times_counts_once() -> None:
+    losses: list[float] = []
+
+    def criterion(pred: Tensor, target: Tensor) -> Tensor:
+        loss = nn.functional.cross_entropy(pred, target)
+        losses.append(loss.item())
+        return loss
+
+    def lbfgs(system: System) -> Any:
+        return torch.optim.LBFGS(system.model.parameters(), lr=0.1, max_iter=4)
+
+    metric = SumMetric()
+    adapter = MetricsAdapter(target_argument=0, target_transforms=lambda y: torch.ones(len(y)))
+    outputs = Outputs()
+    system = make_system(
+        optimizer=lbfgs,
+        criterion=criterion,
+        metrics={"train": metric},
+        adapters={"train": {"metrics": adapter}},
+        dataloaders={"train": DataLoader(TensorDataset(X, Y), batch_size=len(X))},
+    )
+    values = fit(system, callbacks=[outputs], max_epochs=2).callback_metrics
+    assert len(losses) > 4
+    assert values["train/metrics/SumMetric/epoch"] == len(X)
+    assert losses.index(pytest.approx(values["train/loss/epoch"].item())) > 1  # the first of the second epoch
+
+
+def test_a_hook_made_of_a_lambda_receives_outputs() -> None:
+    seen: list[Any] = []
+    hook = eval("lambda trainer, module, outputs, *rest: seen.append(outputs)", {"seen": seen})
+    hook.__module__ = None  # as a lambda's in a config is
+    fit(make_system(), callbacks=[pl.callbacks.LambdaCallback(on_train_batch_end=hook)])
+    assert "pred" in seen[0]
+
+
 def test_a_collection_with_groups_of_its_own_counts_each_update_once() -> None:
     class Half(SumMetric):
         def compute(self) -> Tensor:

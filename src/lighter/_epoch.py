@@ -40,6 +40,7 @@ class Epoch:
     logs_values: bool
     logs_loss: bool
     monitored: frozenset[str]
+    now: tuple[int, int] | None = None  # epoch and batch of the last training step
     batches: int = 0
     losses: Losses = field(default_factory=Losses)
 
@@ -67,7 +68,8 @@ def wants_outputs(mode: str, trainer: Trainer, module: LightningModule) -> bool:
     step, batch_end = HOOKS[mode]
     hooks = [getattr(owner, batch_end) for owner in (*callbacks_of(trainer), module)]
     return getattr(module, step).__module__ != "lighter.system" or any(
-        not hook.__module__.startswith(LIGHTNING) for hook in hooks
+        not str(hook.__module__).startswith(LIGHTNING)
+        for hook in hooks  # that of a lambda in a config is None
     )
 
 

@@ -128,7 +128,12 @@ class System(pl.LightningModule):
         self._epochs.clear()  # an epoch that was cut off
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
-        return self._step("train", batch, first=batch_idx == 0)
+        epoch, now = self._epochs.get("train"), (self.current_epoch, batch_idx)
+        # an optimizer such as LBFGS asks for the loss of a batch several times; it counts once
+        again = epoch is not None and epoch.now == now and self.automatic_optimization and self._trainer is not None
+        made = self._step("train", batch, first=batch_idx == 0 and not again, again=again)
+        self._epochs["train"].now = now
+        return made
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
         return self._step("val", batch, first=batch_idx == dataloader_idx == 0)
@@ -172,29 +177,33 @@ class System(pl.LightningModule):
         for name in [name for name in own if name.startswith(BESIDE_MODEL) and given and name not in given]:
             given[name] = own[name]
 
-    def _step(self, mode: str, batch: Any, *, first: bool = False) -> Any:
-        """Run one step, and return the output dict where someone reads it, else only the loss."""
+    def _step(self, mode: str, batch: Any, *, first: bool = False, again: bool = False) -> Any:
+        """Run one step, and return the output dict where someone reads it, else only the loss.
+
+        One that is run `again` on its batch is neither counted nor logged.
+        """
         epoch = self._epochs.get(mode) or self._begin_epoch(mode)
         if first and epoch.batches:
             hook = f"on_{STAGE_WORDS[mode]}_epoch_end"
             raise ConfigError(f"{type(self).__name__}.{hook} must call super().{hook}(), which ends the epoch")
-        epoch.batches += 1
+        epoch.batches += not again
         input, target, identifier = _unpack(epoch, batch)  # noqa: A001 - the word for it
         pred = self._predict(epoch, input)
         loss: Tensor | None = None
         losses: dict[str, Tensor] = {}
         if epoch.criterion is not None:
             loss, losses = named_losses(epoch.criterion, epoch.criterion_adapter(epoch.criterion, input, target, pred))
-            epoch.losses.add(losses, count_samples(input, target, identifier))
+            if not again:
+                epoch.losses.add(losses, count_samples(input, target, identifier))
         if not epoch.is_evaluation:
             pred = pred.detach() if isinstance(pred, Tensor) else recursive_detach(pred)
-        log = (epoch.logs_values or epoch.logs_loss) and self._is_log_step(epoch)
+        log = not again and (epoch.logs_values or epoch.logs_loss) and self._is_log_step(epoch)
         metrics: dict[str, Any] | None = None
-        if epoch.metrics is not None:
+        if epoch.metrics is not None and not again:
             wanted = (log and epoch.logs_values) or epoch.monitors_metrics
             update = epoch.metrics.forward if wanted else epoch.metrics.update
             metrics = epoch.metrics_adapter(update, input, target, pred)
-        if log or epoch.monitored:
+        if log or (epoch.monitored and not again):
             self._log_step(epoch, losses, metrics or {}, only=None if log else epoch.monitored)
         if not epoch.returns_outputs:
             return loss
