@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from lighter.config import compose, dump
+from lighter.config.dump import dump_in_one_line
 from lighter.config.tree import Plain
 
 from .parts import composed
@@ -179,14 +180,49 @@ notes: |
   second
 'on':
   x:
-  - 1
-  - 2
+    - 1
+    - 2
   y:
-  - 1
-  - 2
+    - 1
+    - 2
 reference: '@vars::lr'
 escaped: \\@home
 empty: {}
 umlaut: ü
 """
     )
+
+
+def test_a_text_without_line_breaks_takes_one_line_however_long() -> None:
+    for text in ("word " * 60 + "end", "a: " * 60, "$" + "f(x) + " * 60 + "1"):
+        assert dump({"key": text}).count("\n") == 1
+        assert dump([[text]]).count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["a \nb", "a\nb ", "a\n\n", "\n", "\na", " \n", "a\n \n"])
+def test_a_text_with_blanks_or_lines_at_an_end_is_escaped_as_they_cannot_be_seen(text: str) -> None:
+    assert dump([text]) == "- " + repr(f"{text}'")[:-2] + '"\n'
+
+
+@pytest.mark.parametrize("value", ["a", "...", "a\nb\n", "", 1, None, [], {}])
+def test_a_value_alone_is_a_document_without_an_end_mark(value: Plain) -> None:
+    assert yaml.safe_load(dump(value)) == value
+    assert "..." not in dump(value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("a", "a"),
+        ("1", "'1'"),
+        ("a\nb", r'"a\nb"'),
+        (0.001, "0.001"),
+        (None, "null"),
+        ([], "[]"),
+        ([1, "a, b", "a\nb"], r"""[1, 'a, b', "a\nb"]"""),
+        ({"a": {"b": [1, {}]}, "1": "x" * 200}, "{a: {b: [1, {}]}, '1': " + "x" * 200 + "}"),
+    ],
+)
+def test_a_value_can_be_said_in_one_line(value: Plain, line: str) -> None:
+    assert dump_in_one_line(value) == line
+    assert yaml.safe_load(line) == value
