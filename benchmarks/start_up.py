@@ -1,4 +1,4 @@
-"""Whole-process times: a bare Python, `lighter --help`, a config mistake, and the imports of a stage.
+"""Whole-process times: a bare Python, the commands that only read, and the imports of a stage with and without check.
 
 Run as `python benchmarks/start_up.py [REPEATS]`; prints medians in ms, the commands taken in turn.
 """
@@ -11,16 +11,20 @@ import sys
 import time
 
 PYTHON = sys.executable
+FIT = (
+    *(PYTHON, "-m", "lighter", "fit", "projects/digits/config.yaml"),
+    *("trainer::limit_train_batches=0", "trainer::logger=false", "trainer::enable_checkpointing=false"),
+    "~trainer::callbacks",
+)
 COMMANDS = {
     "python -c pass": [PYTHON, "-c", "pass"],
     "lighter --help": [PYTHON, "-m", "lighter", "--help"],
-    "a typo in an override": [PYTHON, "-m", "lighter", "fit", "projects/digits/config.yaml", "trainr::x=1"],
+    "lighter check --no-import": [PYTHON, "-m", "lighter", "check", "projects/digits/config.yaml", "--no-import"],
+    "lighter show --origin": [PYTHON, "-m", "lighter", "show", "projects/digits/config.yaml", "--origin"],
     "import pytorch_lightning": [PYTHON, "-c", "import pytorch_lightning"],
-    "lighter fit, no batch": [
-        *(PYTHON, "-m", "lighter", "fit", "projects/digits/config.yaml"),
-        *("trainer::limit_train_batches=0", "trainer::logger=false", "trainer::enable_checkpointing=false"),
-        "~trainer::callbacks",
-    ],
+    "lighter check": [PYTHON, "-m", "lighter", "check", "projects/digits/config.yaml"],
+    "lighter fit, no batch": [*FIT],
+    "... with --no-check": [*FIT, "--no-check"],
 }
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -50,7 +51,7 @@ def test_the_help_of_a_command_runs_nothing_and_ends_with_examples(
 ) -> None:
     assert main([name, "config.yaml", "--help"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"usage: lighter {name} SOURCE...")
+    assert text.startswith(f"usage: lighter {name} ")
     assert text.rstrip().splitlines()[-1].startswith(f"  lighter {name} ")
     assert all(len(line) <= 110 for line in text.splitlines())
     assert not Path("logs").exists()
@@ -103,8 +104,9 @@ def test_binding_a_command_runs_nothing_and_keeps_text_as_typed() -> None:
 
     job = cli._bind("fit", fit, ["a=1e-3", "b=[1,2]", "config.yaml", "~c", "--ckpt", "1e5"])
     assert isinstance(job, commands.Job)
-    stage, sources, overrides, ckpt = job.run.args  # type: ignore[attr-defined]
-    assert (stage, sources, overrides, ckpt) == ("fit", ["config.yaml"], ["a=1e-3", "b=[1,2]", "~c"], "1e5")
+    assert job.run.args == ("fit", ["config.yaml"], ["a=1e-3", "b=[1,2]", "~c"], "1e5", True)  # type: ignore[attr-defined]
+    job = cli._bind("fit", fit, ["--no-check", "config.yaml"])
+    assert job.run.args == ("fit", ["config.yaml"], [], None, False)  # type: ignore[attr-defined]
 
 
 # --- what is imported
@@ -120,12 +122,104 @@ def test_what_needs_no_torch_does_not_import_it(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_mistake_in_the_config_is_found_before_torch_is_imported() -> None:
+def test_a_file_that_cannot_be_read_is_told_of_before_torch_is_imported() -> None:
     code = "import sys; from lighter.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
-    arguments = ["fit", "config.yaml", "trainerr::x=1"]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    assert "did you mean 'trainer'" in done.stderr
+    Path("broken.yaml").write_text("trainer: [\n")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fit", "broken.yaml"], capture_output=True, text=True, check=True
+    )
+    assert "broken.yaml:2:1: not valid YAML" in done.stderr
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "config.yaml", "--no-import"], ["show", "config.yaml"], ["show", "config.yaml", "--origin"]]
+)
+def test_what_only_reads_does_not_import_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys; from lighter.cli import main; main(sys.argv[1:]);"
+        "print([name for name in ('torch', 'numpy', 'rich', 'loguru', 'project') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["show", "config.yaml"]])
+def test_a_reader_that_has_gone_ends_what_only_prints_without_a_word(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*PROGRAM, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+# --- checking
+
+
+def test_check_lists_every_problem_and_ends_with_their_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "config.yaml"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "no problems"
+    assert main(["check", "config.yaml", "trainer::max_epoch=1", "system::optimizer::lr='1'"]) == 2
+    out = capsys.readouterr().out
+    assert "override 'trainer::max_epoch=1': trainer::max_epoch: pytorch_lightning.Trainer takes no argument" in out
+    assert "override \"system::optimizer::lr='1'\"" in out
+    assert out.splitlines()[-1] == "2 problems"
+
+
+def test_check_tells_which_stages_can_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "config.yaml", "~system::optimizer", "~system::dataloaders::test"]) == 0
+    assert capsys.readouterr().out == (
+        "no problems\n"
+        "  fit       needs an optimizer\n"
+        "  validate  can run\n"
+        "  test      needs a dataloader for 'test'\n"
+        "  predict   can run\n"
+    )
+
+
+def test_check_looks_at_one_stage_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = "system::dataloaders::test::batch_sise=8"
+    assert main(["check", "config.yaml", wrong, "--stage", "fit"]) == 0
+    assert capsys.readouterr().out == "no problems\n"
+    assert main(["check", "config.yaml", wrong, "--stage", "test"]) == 2
+    assert "did you mean 'batch_size'?" in capsys.readouterr().out
+    assert main(["check", "config.yaml", "--stage", "tset"]) == 2
+    assert "did you mean 'test'?" in capsys.readouterr().err
+
+
+def test_check_gives_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "config.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"problems": []}
+    Path("more.yaml").write_text("trainer:\n  max_epoch: 3\n")
+    assert main(["check", "config.yaml", "more.yaml", "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["file"], problem["line"], problem["column"]) == ("more.yaml", 2, 3)
+    assert problem["path"] == "trainer::max_epoch"
+    assert problem["value"] == "max_epoch"
+    assert problem["override"] is None
+    assert problem["suggestion"].startswith("did you mean 'max_epochs'?")
+
+
+@pytest.mark.parametrize("flags", [["--json=yes"], ["--no-import=1"]])
+def test_a_switch_takes_no_value(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "config.yaml", *flags]) == 2
+    assert "takes no value" in capsys.readouterr().err
+
+
+def test_a_stage_tells_of_everything_before_it_builds_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["trainer::max_epoch=1", "system::model::in_feature=4", "system::dataloaders::train::dataset::fial=true"]
+    assert main(["fit", "config.yaml", *wrong]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert all(f"override {text!r}" in said.err for text in wrong)
+    assert said.err.splitlines()[-1] == "3 problems"
+    assert sys.modules["parts"].BUILT == []
+    assert not Path("logs").exists()
+
+
+def test_no_check_begins_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "config.yaml", "--no-check", "system::optimizer::lrr=1", ONE_EPOCH]) == 2
+    assert sys.modules["parts"].BUILT != []
 
 
 # --- running

@@ -65,8 +65,17 @@ def test_the_commands_and_their_flags() -> None:
         name: [flag for flag, _ in importlib.import_module(f"lighter.commands.{name}").HELP_TEXT.flags]
         for name in commands.NAMES
     }
-    stage = ["--ckpt PATH|best|last", "--debug", "--help"]
-    assert flags == {"fit": stage, "validate": stage, "test": stage, "predict": stage}
+    stage = ["--ckpt PATH|best|last", "--no-check", "--debug", "--help"]
+    assert flags == {
+        "fit": stage,
+        "validate": stage,
+        "test": stage,
+        "predict": stage,
+        "check": ["--stage STAGE", "--no-import", "--json", "--help"],
+        "show": ["--at PATH", "--origin", "--help"],
+        "trace": ["--stage STAGE", "--debug", "--help"],
+        "schema": ["--help"],
+    }
 
 
 def test_the_fixed_structure_of_a_config() -> None:

@@ -254,7 +254,8 @@ def test_a_datamodule_beside_dataloaders_is_refused(target: str) -> None:
     Path("data.yaml").write_text("data: {_target_: never.imported.Data}\n")
     with pytest.raises(ConfigError) as caught:
         Runner().run("test", ["config.yaml", "data.yaml"], [*QUIET, f"system::_target_={target}"])
-    (problem,) = caught.value.problems
+    problem, missing = caught.value.problems
+    assert missing.message == "there is no module 'never'"
     assert problem.path == "system::dataloaders"
     assert problem.place is not None
     assert problem.place.file == "config.yaml"

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
@@ -19,7 +19,7 @@ from typing import NoReturn
 from lighter import commands
 from lighter.errors import ConfigError, LighterError, RunError, UsageError, did_you_mean, own_frame, render
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141  # the last two as shells say it
 
 _OVERVIEW = """\
 usage: lighter COMMAND SOURCE... [OVERRIDE...] [FLAGS]
@@ -75,26 +75,36 @@ def _main(arguments: list[str], *, debug: bool) -> int:
         return USAGE
     name, *rest = arguments
     if name in ("--help", "-h", "help"):
-        print(overview(), end="")
-        return DONE
+        return _printed(lambda: print(overview(), end=""))
     if name in ("--version", "-V"):
         from lighter import __version__
 
-        print(f"lighter {__version__}")
-        return DONE
+        return _printed(lambda: print(f"lighter {__version__}"))
     if name not in commands.NAMES:
         suggestion = did_you_mean(name, commands.NAMES) or f"commands: {', '.join(commands.NAMES)}"
         raise UsageError(f"{name!r} is not a command", value=name, suggestion=suggestion)
     module = import_module(f"lighter.commands.{name}")
     if "--help" in rest or "-h" in rest:
-        print(command_help(module), end="")
-        return DONE
+        return _printed(lambda: print(command_help(module), end=""))
     job = _bind(name, module, rest)
+    if not job.logs:
+        return _printed(job.run)
 
     from lighter.log import setup_logging
 
     setup_logging(debug=debug)
     return job.run()
+
+
+def _printed(run: Callable[[], int | None]) -> int:
+    """Run what only prints; end quietly where its reader, such as `head`, has gone."""
+    try:
+        status = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at the exit fails again
+        return UNREAD
+    return status or DONE
 
 
 def overview() -> str:
@@ -119,6 +129,8 @@ def _bind(name: str, module: ModuleType, arguments: list[str]) -> commands.Job:
     from fire.decorators import SetParseFn
 
     command = SetParseFn(str)(module.run)
+    switches = {flag for flag, _ in module.HELP_TEXT.flags if " " not in flag}
+    arguments = [f"{argument}=True" if argument in switches else argument for argument in arguments]
     words = [*arguments, "--", "--separator=\0"]
     job: commands.Job = fire.Fire(command, command=words, name=f"lighter {name}", serialize=lambda _: None)
     return job
@@ -136,6 +148,8 @@ def _check_flags(name: str, module: ModuleType, arguments: list[str]) -> None:
         if flag not in known:
             suggestion = did_you_mean(flag, known) or f"lighter {name} takes {', '.join(sorted(known))}"
             raise UsageError(f"{flag!r} is not a flag of lighter {name}", value=flag, suggestion=suggestion)
+        if equals and flag not in valued:
+            raise UsageError(f"{flag} takes no value", value=argument)
         following = arguments[index + 1 : index + 2]
         if flag in valued and not (value if equals else following and not following[0].startswith("-")):
             raise UsageError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 WIDTH = 110  # of a source line in a message
+LINE = 120  # the longest line of a message
+MESSAGE = 1000  # the longest message: what is said of a value quotes the value
 PACKAGE = Path(__file__).parent
 
 
@@ -93,20 +96,58 @@ def did_you_mean(name: str, candidates: Iterable[object], cutoff: float = 0.65) 
 
 def render(error: LighterError) -> str:
     """Return the text that a person sees: every problem with its place, source line and mend."""
-    text = "\n\n".join(render_problem(problem) for problem in error.problems)
-    count = len(error.problems)
-    return text if count == 1 else f"{text}\n\n{count} problems"
+    return render_problem(error.problems[0]) if len(error.problems) == 1 else render_all(error.problems)
+
+
+def render_all(problems: Sequence[Problem]) -> str:
+    """Return problems as text, and how many they are."""
+    read = functools.cache(_lines)
+    text = "\n\n".join(_screen(problem, read) for problem in problems)
+    return f"{text}\n\n{len(problems)} problem{'s' * (len(problems) != 1)}"
 
 
 def render_problem(problem: Problem, *, source: bool = True) -> str:
     """Return one problem as text, with the offending source line unless `source` is False."""
+    if source:
+        return _screen(problem, _lines)
     head = ": ".join(str(part) for part in (problem.place, problem.path, problem.message) if part)
-    lines = [head]
-    if source and problem.place and problem.place.file:
-        lines += _excerpt(problem.place)
+    return f"{head}\n  {problem.suggestion}" if problem.suggestion else head
+
+
+def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
+    """Return one problem in lines that fit on a screen; `read` returns the lines of a file."""
+    head = ": ".join(filter(None, [str(problem.place or ""), shorten(problem.path or "")]))
+    message, *more = shorten(problem.message, MESSAGE).split("\n")
+    if len(head) + len(message) < LINE:
+        lines = [": ".join(filter(None, [head, message]))]
+    else:
+        lines = [f"{head}:"] * bool(head) + _folded("  " * bool(head) + message)
+    for line in more:
+        lines += _folded(line)
+    if problem.place and problem.place.file:
+        lines += _excerpt(problem.place, read)
     if problem.suggestion:
-        lines.append(f"  {problem.suggestion}")
-    return "\n".join(lines)
+        lines += _folded(f"  {shorten(problem.suggestion, MESSAGE)}")
+    return _printable("\n".join(lines))
+
+
+def _printable(text: str) -> str:
+    """Escape what a terminal would obey or could not encode, such as a key that moves the cursor."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        character if character == "\n" or character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
+def _folded(line: str) -> list[str]:
+    """Return a line as several that fit, all but the first indented further."""
+    if len(line) <= LINE:
+        return [line]
+    import textwrap  # here, as few lines are long
+
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(line, LINE, initial_indent="", subsequent_indent=f"{indent}  ", break_on_hyphens=False)
 
 
 def own_frame(error: BaseException) -> str | None:
@@ -135,11 +176,17 @@ def shorten(text: str, width: int = 100) -> str:
     return text if len(text) <= width else f"{text[:half]}…{text[-half:]}"
 
 
-def _excerpt(place: Place) -> list[str]:
+def _lines(file: str) -> list[str]:
+    """Return the lines of a text file; none where it cannot be read."""
     try:
-        lines = Path(place.file).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        path = Path(file)
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    except (OSError, ValueError):  # ValueError: no text, or no name of a file
         return []
+
+
+def _excerpt(place: Place, read: Callable[[str], list[str]]) -> list[str]:
+    lines = read(place.file)
     if not 0 < place.line <= len(lines):
         return []
     number = f"{place.line:5d}"

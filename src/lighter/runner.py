@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from torch.optim import Optimizer
 
 from lighter._epoch import callbacks_of
+from lighter.checking import checked
 from lighter.config import Config, compose
 from lighter.config.resolve import Resolver
 from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
@@ -40,21 +41,29 @@ class Runner:
         self._trainer_arguments = trainer_arguments
 
     def run(
-        self, stage: Stage, sources: Sequence[str], overrides: Sequence[str] = (), *, ckpt: str | None = None
+        self,
+        stage: Stage,
+        sources: Sequence[str],
+        overrides: Sequence[str] = (),
+        *,
+        ckpt: str | None = None,
+        check: bool = True,
     ) -> Any:
         """Build what a stage needs, run it, and return what the Trainer returned.
+
+        Unless `check` is False, all that can be known to be wrong before anything is built is looked for first.
 
         Raises:
             ConfigError: the config cannot be right; BuildError if one of its parts raised while it was built.
             RunError: the checkpoint's weights do not fit the model.
         """
-        self.prepare(stage, compose(sources, overrides), ckpt=ckpt)
+        _known(stage)
+        self.prepare(stage, checked(sources, overrides, stage) if check else compose(sources, overrides), ckpt=ckpt)
         return self.start()
 
     def prepare(self, stage: Stage, config: Config, *, ckpt: str | None = None) -> None:
         """Build what a stage needs of a config, but do not start it."""
-        if stage not in STAGES:
-            raise UsageError(f"{stage!r} is not a stage", suggestion=did_you_mean(stage, STAGES))
+        _known(stage)
         self.stage = stage
         self.config = config
         import_project(self.config)
@@ -163,6 +172,11 @@ class Runner:
             place = resolver.place("system::dataloaders" if "system::dataloaders" in resolver else "system")
             path = f"system::dataloaders::{needed}"
             raise ConfigError(f"{self.stage} needs a dataloader for {needed!r}", place=place, path=path)
+
+
+def _known(stage: str) -> None:
+    if stage not in STAGES:
+        raise UsageError(f"{stage!r} is not a stage", suggestion=did_you_mean(stage, STAGES))
 
 
 def _system_class(resolver: Resolver) -> type[System] | None:

@@ -46,7 +46,7 @@ def test_a_reference_in_an_expression_wins_over_the_word_import() -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("import 1", "config.yaml:1:11: the import 'import 1' does not parse"),
+        ("import 1", "config.yaml:1:11: vars::x: the import 'import 1' does not parse"),
         ("import math; x = 5", "cannot import by"),
         ("from math import *", "cannot import by 'from math import \\*'\n  write 'import module'"),
         ("from . import x", "cannot import by"),
@@ -80,7 +80,7 @@ config.yaml:2:6: cannot import 'maths': there is no module 'maths'
     [
         ("_imports_: {np: 5}", "config.yaml:1:17: _imports_::np: an import is a dotted name, such as np: numpy"),
         ("_imports_: {np: [numpy]}", "an import is a dotted name"),
-        ("_requires_: [5]", "config.yaml:1:14: _requires_: `_requires_` takes modules"),
+        ("_requires_: [5]", "config.yaml:1:14: _requires_::0: `_requires_` takes modules"),
         ("_requires_: {a: b}", "`_requires_` takes modules"),
     ],
 )

@@ -361,7 +361,7 @@ def test_an_error_of_an_override_is_placed_there() -> None:
     assert (
         screen(lambda: resolver(text, "vars::x::sise=1").resolve("vars::x"))
         == """
-override 'vars::x::sise=1': vars::x::sise: config.parts.Strict: takes no argument 'sise'
+override 'vars::x::sise=1': vars::x::sise: config.parts.Strict takes no argument 'sise'
   did you mean 'size'?
 """
     )
@@ -405,7 +405,7 @@ def test_arguments_that_do_not_fit_are_named() -> None:
     assert (
         screen(lambda: built("vars: {x: {_target_: config.parts.Strict, size: 1, depth: 2}}"))
         == """
-config.yaml:1:52: vars::x::depth: config.parts.Strict: takes no argument 'depth'
+config.yaml:1:52: vars::x::depth: config.parts.Strict takes no argument 'depth'
     1 | vars: {x: {_target_: config.parts.Strict, size: 1, depth: 2}}
       |                                                    ^
   it takes size, rate

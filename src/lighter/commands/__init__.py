@@ -10,10 +10,12 @@ from dataclasses import dataclass
 class Job:
     """What a command returns: `run` does the work and returns the exit status.
 
-    It is not itself callable, or Fire would call it while it binds arguments.
+    It is not itself callable, or Fire would call it while it binds arguments. One that only reads `logs` nothing, and
+    so is spared the time that a log takes to set up.
     """
 
     run: Callable[[], int]
+    logs: bool = True
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Help:
     examples: tuple[str, ...]
 
 
-NAMES = ("fit", "validate", "test", "predict")
+NAMES = ("fit", "validate", "test", "predict", "check", "show")
 
 CKPT = ("--ckpt PATH|best|last", "Start from a checkpoint: a path, or the best or last of this config's newest run.")
+CHECK = ("--no-check", "Begin at once, without looking for mistakes first.")
 DEBUG = ("--debug", "Show tracebacks and debug messages.")
 HELP = ("--help", "Show this help.")

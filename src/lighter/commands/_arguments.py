@@ -26,6 +26,20 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return sources, overrides
 
 
+def known_stage(name: str) -> str:
+    """Return the name of a stage.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from lighter.config.structure import STAGES  # here, as help needs no YAML
+
+    if name not in STAGES:
+        suggestion = did_you_mean(name, STAGES) or f"stages: {', '.join(STAGES)}"
+        raise UsageError(f"{name!r} is not a stage", value=name, suggestion=suggestion)
+    return name
+
+
 def _mend(text: str) -> str:
     if Path(text).is_dir():
         return "it is a folder: name a YAML file in it"

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None) -> Job:
+def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None, no_check: bool) -> Job:
     """Return the job that runs a stage."""
     sources, overrides = split_arguments(arguments)
-    return Job(functools.partial(_run, stage, sources, overrides, ckpt))
+    return Job(functools.partial(_run, stage, sources, overrides, ckpt, not no_check))
 
 
-def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None) -> int:
+def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None, check: bool) -> int:
+    from lighter.checking import checked
     from lighter.config import compose
 
-    config = compose(sources, overrides)  # first, so that a mistake costs no start-up
     gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
+    config = checked(sources, overrides, stage) if check else compose(sources, overrides)
     from lighter.report import Report
     from lighter.runner import Runner
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from lighter.commands import CKPT, DEBUG, HELP, Help, Job
+from lighter.commands import CHECK, CKPT, DEBUG, HELP, Help, Job
 from lighter.commands._stage import stage_job
 
 HELP_TEXT = Help(
-    usage="lighter fit SOURCE... [OVERRIDE...] [--ckpt PATH|best|last] [--debug]",
+    usage="lighter fit SOURCE... [OVERRIDE...] [--ckpt PATH|best|last] [--no-check] [--debug]",
     summary="Train, validating as the Trainer says.",
     text=(
         "Builds the model, the train and val dataloaders, the optimizer and all else that training needs,\n"
         "and runs Trainer.fit. Nothing of the test and predict sections is built."
     ),
-    flags=(CKPT, DEBUG, HELP),
+    flags=(CKPT, CHECK, DEBUG, HELP),
     examples=(
         "lighter fit config.yaml",
         "lighter fit config.yaml trainer::max_epochs=50 system::optimizer::lr=0.01",
@@ -22,6 +22,6 @@ HELP_TEXT = Help(
 )
 
 
-def run(*arguments: str, ckpt: str | None = None) -> Job:
+def run(*arguments: str, ckpt: str | None = None, no_check: bool = False) -> Job:
     """Train, validating as the Trainer says."""
-    return stage_job("fit", arguments, ckpt)
+    return stage_job("fit", arguments, ckpt, no_check)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lighter.config.tree import Node, Path, join, nodes
-from lighter.errors import BuildError, Place, did_you_mean, own_frame, shorten
+from lighter.errors import BuildError, Place, nearest, own_frame, shorten
 
 
 def call_error(
@@ -20,14 +20,14 @@ def call_error(
 ) -> BuildError:
     """Place what a target raised: at the argument it cannot take, else at the target."""
     place, name = place_of(node, "_target_"), name_of(node, target)
-    mismatch = _mismatch(target, args, kwargs) if isinstance(error, TypeError) else None
+    mismatch = _mismatch(name, target, args, kwargs) if isinstance(error, TypeError) else None
     if mismatch is None:
         message = f"{name} raised {cause_text(error)}{overrides_text(node, place)}"
         return BuildError(message, place=place, path=join(path))
     argument, message, suggestion = mismatch
     place = _key_place_of(node, argument) if argument else place
     where = join((*path, argument)) if argument else join(path)
-    message = f"{name}: {message}{overrides_text(node, place)}"
+    message = f"{message}{overrides_text(node, place)}"
     return BuildError(message, place=place, path=where, value=argument, suggestion=suggestion)
 
 
@@ -63,7 +63,16 @@ def name_of(node: Node, target: object) -> str:
     return name if isinstance(name, str) else getattr(target, "__qualname__", repr(target))
 
 
-def _mismatch(target: Any, args: Sequence[object], kwargs: Mapping[str, object]) -> tuple[str, str, str | None] | None:
+def unknown_argument(name: str, argument: str, known: Collection[str]) -> tuple[str, str, str | None]:
+    """Say that the target `name` takes no such argument; return (message, suggestion, the nearest known)."""
+    match = nearest(argument, known)
+    suggestion = f"did you mean {match!r}?" if match else f"it takes {shorten(', '.join(known)) or 'no arguments'}"
+    return f"{name} takes no argument {argument!r}", suggestion, match
+
+
+def _mismatch(
+    name: str, target: Any, args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[str, str, str | None] | None:
     """Return (argument, message, suggestion) if a call does not fit its target's signature, else None."""
     try:
         signature = inspect.signature(target)
@@ -75,8 +84,7 @@ def _mismatch(target: Any, args: Sequence[object], kwargs: Mapping[str, object])
         unknown = [name for name in kwargs if name not in signature.parameters]
         takes_any = any(item.kind is item.VAR_KEYWORD for item in signature.parameters.values())
         if unknown and not takes_any:
-            suggestion = did_you_mean(unknown[0], signature.parameters)
-            suggestion = suggestion or f"it takes {', '.join(signature.parameters) or 'no arguments'}"
-            return unknown[0], f"takes no argument {unknown[0]!r}", suggestion
-        return "", str(error), None
+            message, suggestion, _ = unknown_argument(name, unknown[0], signature.parameters)
+            return unknown[0], message, suggestion
+        return "", f"{name}: {error}", None
     return None

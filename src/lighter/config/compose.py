@@ -163,8 +163,8 @@ class _Composer:
         merged = self.merge(None if entry.operator == "=" else base, entry.patch, path)
         if merged is not base:
             merged.key_place = entry.place
-            if base is not None and not _extends(merged, base):
-                merged.replaced = base
+            if base is not None:
+                merged.replaced = base.replaced if _extends(merged, base) else base
         return set_child(node, key, merged)
 
     def append(self, base: Node, entry: Entry, path: Path) -> None:

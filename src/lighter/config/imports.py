@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from lighter.config.reference import is_import
 from lighter.config.targets import TargetError, import_object
-from lighter.config.tree import Node, key_text, nodes
-from lighter.errors import ConfigError, Place
+from lighter.config.tree import Node, Path, join, key_text, nodes
+from lighter.errors import ConfigError, Place, Problem
 
 
 @dataclass(frozen=True)
@@ -39,37 +39,66 @@ def import_table(root: Node) -> dict[str, Import]:
     """Return what a config's expressions may use, by name; nothing is imported.
 
     Raises:
-        ConfigError: an import is not written as one.
+        ConfigError: with every import that is not written as one.
     """
-    table: dict[str, Import] = {}
-    for path, node in nodes(root):
-        if is_import(node.value) and path[:1] != ("_requires_",):
-            table.update({item.name: item for item in import_statement(node)})
-    table.update({item.name: item for item in required(root)})
-    section = root.value.get("_imports_") if isinstance(root.value, dict) else None
-    for key, node in section.items() if section else ():
-        if not isinstance(node.value, str):
-            message = "an import is a dotted name, such as np: numpy"
-            raise ConfigError(message, place=node.place, path=f"_imports_::{key_text(key)}", value=node.plain())
-        table[key_text(key)] = Import(key_text(key), node.value, node.value, node.place)
+    table, problems = import_what_can_be(root)
+    if problems:
+        raise ConfigError(problems=problems)
     return table
+
+
+def import_what_can_be(root: Node) -> tuple[dict[str, Import], list[Problem]]:
+    """Return what a config's expressions may use, by name, and what is wrong with the rest; nothing is imported."""
+    table: dict[str, Import] = {}
+    problems: list[Problem] = []
+    found = [(path, node) for path, node in nodes(root) if is_import(node.value) and path[:1] != ("_requires_",)]
+    for read, at in [
+        (import_statement, found),
+        (_required, _requirements(root)),
+        (_named, _section(root, "_imports_")),
+    ]:
+        for path, node in at:
+            try:
+                table |= {item.name: item for item in read(path, node)}
+            except ConfigError as error:
+                problems += error.problems
+    return table, problems
 
 
 def required(root: Node) -> Iterator[Import]:
     """Yield what `_requires_` asks to import before anything is built."""
+    for path, node in _requirements(root):
+        yield from _required(path, node)
+
+
+def _section(root: Node, name: str) -> list[tuple[Path, Node]]:
+    section = root.value.get(name) if isinstance(root.value, dict) else None
+    return [((name, key), node) for key, node in section.items()] if section else []
+
+
+def _requirements(root: Node) -> list[tuple[Path, Node]]:
     section = root.value.get("_requires_") if isinstance(root.value, dict) else None
-    if section is None:
-        return
-    for node in section.value if isinstance(section.value, list) else [section]:
-        if is_import(node.value):
-            yield from import_statement(node)
-        elif isinstance(node.value, str):
-            yield Import(node.value.split(".")[0], node.value.split(".")[0], node.value, node.place)
-        else:
-            raise ConfigError("`_requires_` takes modules or `$import` statements", place=node.place, path="_requires_")
+    if section is None or section.value is None:
+        return []
+    return _section(root, "_requires_") if isinstance(section.value, list) else [(("_requires_",), section)]
 
 
-def import_statement(node: Node) -> list[Import]:
+def _required(path: Path, node: Node) -> list[Import]:
+    if is_import(node.value):
+        return import_statement(path, node)
+    if isinstance(node.value, str):
+        return [Import(node.value.split(".")[0], node.value.split(".")[0], node.value, node.place)]
+    raise ConfigError("`_requires_` takes modules or `$import` statements", place=node.place, path=join(path))
+
+
+def _named(path: Path, node: Node) -> list[Import]:
+    if not isinstance(node.value, str):
+        message = "an import is a dotted name, such as np: numpy"
+        raise ConfigError(message, place=node.place, path=join(path), value=node.plain())
+    return [Import(key_text(path[-1]), node.value, node.value, node.place)]
+
+
+def import_statement(path: Path, node: Node) -> list[Import]:
     """Return what a `$import …` or `$from … import …` statement binds.
 
     Raises:
@@ -81,11 +110,11 @@ def import_statement(node: Node) -> list[Import]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         message = f"the import {text!r} does not parse: {reason}"
-        raise ConfigError(message, place=node.place, value=node.value) from error
-    return [item for statement in body for item in _bound(statement, text, node.place)]
+        raise ConfigError(message, place=node.place, path=join(path), value=node.value) from error
+    return [item for statement in body for item in _bound(statement, text, path, node.place)]
 
 
-def _bound(statement: ast.stmt, text: str, place: Place) -> Iterator[Import]:
+def _bound(statement: ast.stmt, text: str, path: Path, place: Place) -> Iterator[Import]:
     if isinstance(statement, ast.ImportFrom) and statement.level == 0 and statement.names[0].name != "*":
         module = statement.module or ""
         for name in statement.names:
@@ -96,4 +125,5 @@ def _bound(statement: ast.stmt, text: str, place: Place) -> Iterator[Import]:
             yield Import(name.asname or top, name.name if name.asname else top, name.name, place)
     else:
         suggestion = "write 'import module', or 'from module import name' with a whole module name"
-        raise ConfigError(f"cannot import by {text!r}", place=place, value=text, suggestion=suggestion)
+        message = f"cannot import by {text!r}"
+        raise ConfigError(message, place=place, path=join(path), value=text, suggestion=suggestion)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 from collections.abc import Sequence
@@ -79,6 +80,20 @@ def parse_expression(text: str) -> Expression:
     except RecursionError:
         raise ConfigError("the expression is nested too deeply", value=text) from None
     return Expression("".join(scanner.out).strip(), {name: path for path, name in scanner.names.items()})
+
+
+def syntax_tree(expression: Expression, node: Node, path: Path) -> ast.Expression:
+    """Return an expression's syntax tree.
+
+    Raises:
+        ConfigError: it does not parse.
+    """
+    try:
+        return ast.parse(expression.code, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = f"the expression {node.value!r} does not parse: {reason}"
+        raise ConfigError(message, place=node.place, path=join(path), value=node.value) from error
 
 
 class _Scanner:

@@ -27,6 +27,7 @@ from lighter.config.reference import (
     is_import,
     parse_expression,
     reference_error,
+    syntax_tree,
     unescape,
 )
 from lighter.config.structure import RESERVED
@@ -35,7 +36,8 @@ from lighter.config.tree import Key, Node, Path, PathError, is_reference, join, 
 from lighter.errors import BuildError, ConfigError, Place, did_you_mean
 
 _DISABLED = "_disabled_"
-_KNOWN_NAMES = "an expression knows builtins, references (@path) and the names in `_imports_`"
+KNOWN_NAMES = "an expression knows builtins, references (@path) and the names in `_imports_`"
+SYSTEM_IS_LIVE = "'@system' is the live System, which exists only in what is built late: optimizer and scheduler"
 
 
 class Resolver:
@@ -186,8 +188,10 @@ class Resolver:
         value = node.value
         if self._is_disabled(path, node):
             return sparkwheel.Item(config=None)
-        if node.is_target and (path == ("system",) or self._inert is None):
-            raise _not_here(path, node)
+        if node.is_target and path == ("system",):
+            raise ConfigError(SYSTEM_IS_LIVE, place=node.place, path=join(path))
+        if node.is_target and self._inert is None:
+            raise ConfigError("`_disabled_` cannot depend on a built object", place=node.place, path=join(path))
         if isinstance(value, str):
             return self._text_item(path, node, value)
         if isinstance(value, (dict, list)):
@@ -207,7 +211,7 @@ class Resolver:
         if not text.startswith("$"):
             return sparkwheel.Item(config=unescape(text))
         if is_import(text):
-            return Step(lambda _: [item.load() for item in import_statement(node)][-1])
+            return Step(lambda _: [item.load() for item in import_statement(path, node)][-1])
         expression = parse_expression(text[1:])
         references = {name: self._refer(f"@{to}", node, path) for name, to in expression.references.items()}
         return Step(functools.partial(self._evaluate, path, node, expression), references)
@@ -273,12 +277,7 @@ class Resolver:
             raise call_error(path, walk(self._tree, path), target, args, kwargs, error) from error
 
     def _evaluate(self, path: Path, node: Node, expression: Expression, references: dict[str, object]) -> object:
-        try:
-            tree = ast.parse(expression.code, mode="eval")
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            reason = error.msg if isinstance(error, SyntaxError) else str(error)
-            message = f"the expression {node.value!r} does not parse: {reason}"
-            raise ConfigError(message, place=node.place, path=join(path), value=node.value) from error
+        tree = syntax_tree(expression, node, path)
         names = {item.id for item in ast.walk(tree) if isinstance(item, ast.Name)}
         scope = {name: self._imports[name].load() for name in names & self._imports.keys()}
         try:
@@ -286,7 +285,7 @@ class Resolver:
         except Exception as error:
             suggestion = None
             if isinstance(error, NameError):
-                suggestion = did_you_mean(error.name or "", self._imports) or _KNOWN_NAMES
+                suggestion = did_you_mean(error.name or "", self._imports) or KNOWN_NAMES
             message, where = f"the expression {node.value!r} raised {cause_text(error)}", join(path)
             raise BuildError(message, place=node.place, path=where, value=node.value, suggestion=suggestion) from error
 
@@ -296,11 +295,3 @@ def _leaf(path: Path, node: Node) -> object:
     if isinstance(node.value, (dict, list)) or is_reference(node.value, "@%$\\"):
         return Reference.to(path)
     return node.value
-
-
-def _not_here(path: Path, node: Node) -> ConfigError:
-    """Say why a component cannot be had where it was asked for."""
-    if path == ("system",):
-        message = "'@system' is the live System, which exists only in what is built late: optimizer and scheduler"
-        return ConfigError(message, place=node.place, path=join(path))
-    return ConfigError("`_disabled_` cannot depend on a built object", place=node.place, path=join(path))

@@ -14,12 +14,13 @@ from lighter.errors import did_you_mean, nearest, own_frame
 
 
 class TargetError(LookupError):
-    """A dotted name that names nothing; `suggestion` is the mend where there is one."""
+    """A dotted name that names nothing; `suggestion` is the mend, and `nearest` the right name, where there is one."""
 
-    def __init__(self, message: str, suggestion: str | None = None) -> None:
+    def __init__(self, message: str, suggestion: str | None = None, nearest: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.suggestion = suggestion
+        self.nearest = nearest
 
 
 def import_object(name: str) -> object:
@@ -29,7 +30,7 @@ def import_object(name: str) -> object:
         TargetError: a part does not exist, or its import failed.
     """
     parts = name.split(".")
-    if not all(part.isidentifier() for part in parts):
+    if not is_dotted(name):
         raise TargetError(f"{name!r} is not a dotted name such as torch.nn.Linear")
     if len(parts) == 1 and hasattr(builtins, name):
         return getattr(builtins, name)
@@ -37,6 +38,11 @@ def import_object(name: str) -> object:
     for depth, part in enumerate(parts[1:], 1):
         found = _member(found, ".".join(parts[:depth]), part)
     return found
+
+
+def is_dotted(name: str) -> bool:
+    """Tell whether a text has the form of a dotted name."""
+    return all(part.isidentifier() for part in name.split("."))
 
 
 def _member(owner: object, owner_name: str, part: str) -> object:
@@ -51,10 +57,12 @@ def _member(owner: object, owner_name: str, part: str) -> object:
         except TargetError:
             if importlib.util.find_spec(f"{owner_name}.{part}"):
                 raise
-    match = nearest(part, _names(owner))
+    name = nearest(part, _names(owner))
+    match = f"{owner_name}.{name}" if name else None
     kind = "module" if isinstance(owner, ModuleType) else type(owner).__name__
-    message = f"the {kind} {owner_name!r} has no {part!r}"
-    raise TargetError(message, f"did you mean '{owner_name}.{match}'?" if match else None)
+    raise TargetError(
+        f"the {kind} {owner_name!r} has no {part!r}", f"did you mean {match!r}?" if match else None, match
+    )
 
 
 def _import(module: str) -> ModuleType:

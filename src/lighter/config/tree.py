@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from lighter.errors import Place, did_you_mean, nearest
@@ -60,12 +61,17 @@ class Node:
 class PathError(LookupError):
     """A path that leads nowhere: `depth` parts could be followed, down to `node`."""
 
-    def __init__(self, message: str, node: Node, depth: int, suggestion: str | None = None) -> None:
+    def __init__(self, message: str, node: Node, depth: int, suggest: Callable[[], str | None]) -> None:
         super().__init__(message)
         self.message = message
         self.node = node
         self.depth = depth
-        self.suggestion = suggestion
+        self._suggest = suggest
+
+    @cached_property
+    def suggestion(self) -> str | None:
+        """The mend; looked for only when someone asks, as it takes a walk through the tree."""
+        return self._suggest()
 
 
 def key_text(key: Key) -> str:
@@ -153,22 +159,27 @@ def lost(root: Node, node: Node, path: Sequence[Key], depth: int) -> PathError:
     """Explain why `path[depth]` is not in `node`, which stands at `path[:depth]`."""
     part = key_text(path[depth])
     here = repr(join(path[:depth])) if depth else "the config"
-    suggestion: str | None = None
     if isinstance(node.value, dict):
         message = f"there is no {part!r} in {here}"
-        suggestion = dotted(root, path) or did_you_mean(part, map(key_text, node.value)) or _elsewhere(root, path)
     elif isinstance(node.value, list):
         length = len(node.value)
         message = f"there is no item {part!r} in {here}, a list of {length} item{'s' * (length != 1)}"
-        if part.lstrip("-").isdigit():
-            suggestion = f"its indices are 0 to {length - 1}" if length else None
-        else:
-            suggestion = "a list takes an index, such as 0 or -1"
     else:
         message = f"{here} is {node.value!r}, which holds no {part!r}"
         if is_reference(node.value, "@%$"):
             message = f"{here} is the {'expression' if str(node.value)[0] == '$' else 'reference'} {node.value!r}"
-    return PathError(message, node, depth, suggestion)
+    return PathError(message, node, depth, lambda: _mend(root, node, path, depth))
+
+
+def _mend(root: Node, node: Node, path: Sequence[Key], depth: int) -> str | None:
+    part = key_text(path[depth])
+    if isinstance(node.value, dict):
+        return dotted(root, path) or did_you_mean(part, map(key_text, node.value)) or _elsewhere(root, path)
+    if not isinstance(node.value, list):
+        return None
+    if not part.lstrip("-").isdigit():
+        return "a list takes an index, such as 0 or -1"
+    return f"its indices are 0 to {len(node.value) - 1}" if node.value else None
 
 
 def dotted(root: Node, path: Sequence[Key]) -> str | None:

@@ -1,0 +1,215 @@
+"""Monitors of values that are never logged under a config's criterion, metrics and modes."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from lighter.config.check.adapters import COLLECTION, METRIC
+from lighter.config.check.sharing import callbacks
+from lighter.config.check.stages import missing
+from lighter.config.check.subject import Subject, derives_from
+from lighter.config.structure import SYSTEM_TARGETS
+from lighter.config.tree import Node, Path, key_text
+from lighter.errors import WIDTH, Place, nearest
+
+PACKAGES = ("pytorch_lightning", "lightning.pytorch")
+CHECKPOINT = tuple(f"{package}.callbacks.model_checkpoint.ModelCheckpoint" for package in PACKAGES)
+MONITORING = (*CHECKPOINT, *(f"{package}.callbacks.early_stopping.EarlyStopping" for package in PACKAGES))
+LR_MONITOR = tuple(f"{package}.callbacks.lr_monitor.LearningRateMonitor" for package in PACKAGES)
+PLATEAU = ("torch.optim.lr_scheduler.ReduceLROnPlateau",)
+OWN = ("torch.", "torchmetrics.", "lighter.", *(f"{package}." for package in PACKAGES))
+_LOGS = re.compile(r"\.log(?:_dict)?\(|callback_metrics|logged_metrics")
+_TEMPLATE = re.compile(r"\{([\w/.-]+)")
+_ALWAYS = ("epoch", "step")  # for a checkpoint, which both are added for
+
+
+@dataclass
+class Logged:
+    """The names under which values are logged for monitors; below an open prefix there may be others."""
+
+    names: dict[str, None] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+
+    def has(self, name: str) -> bool:
+        return name in self.names or any(name.startswith(prefix) for prefix in self.open)
+
+
+def check_monitors(subject: Subject) -> None:
+    if subject.stage not in (None, "fit") or not subject.imports or not subject.is_system:
+        return
+    if subject.stage is None and any(missing(subject, "fit")):
+        return  # only fit asks for them
+    asked = list(_asked(subject))
+    if not asked:
+        return
+    logged = _logged(subject)
+    if logged is None:
+        return
+    for path, place, name, what in asked:
+        if not logged.has(name):
+            message = f"{what} {name!r} is never logged"
+            subject.problem(path, place, message, name, _suggestion(name, logged))
+
+
+def _asked(subject: Subject) -> Iterator[tuple[Path, Place, str, str]]:
+    """Yield path, place and name of each value that a callback or a scheduler waits for."""
+    for item_path, _ in callbacks(subject):
+        path, found = subject.behind(item_path)
+        kind = subject.target(path, found) if found is not None else None
+        if found is None or not isinstance(found.value, dict) or not isinstance(kind, type):
+            continue
+        if derives_from(kind, MONITORING):
+            yield from (asked for asked in _monitor(subject, path, found) if asked[2] not in _ALWAYS)
+        if derives_from(kind, CHECKPOINT) and (item := found.value.get("filename")) is not None:
+            template = subject.constant((*path, "filename"), item)
+            for name in _TEMPLATE.findall(template) if isinstance(template, str) else ():
+                if name not in _ALWAYS:
+                    yield (*path, "filename"), item.place, name, "the filename's"
+    slot = subject.slot("scheduler")
+    if slot is not None:
+        for path, node in _scheduler_mappings(subject, *slot):
+            yield from _monitor(subject, path, node)
+
+
+def _monitor(subject: Subject, path: Path, node: Node) -> Iterator[tuple[Path, Place, str, str]]:
+    assert isinstance(node.value, dict)
+    item, strict = node.value.get("monitor"), node.value.get("strict")
+    if item is None or (strict is not None and subject.constant((*path, "strict"), strict, False) is not True):
+        return  # not strict: it may be missing
+    name = subject.constant((*path, "monitor"), item)
+    if isinstance(name, str):
+        yield (*path, "monitor"), item.place, name, "the monitor"
+
+
+def _scheduler_mappings(subject: Subject, path: Path, node: Node) -> Iterator[tuple[Path, Node]]:
+    """Yield the mappings that give Lightning a ReduceLROnPlateau, which alone needs its monitor."""
+    if node.is_target:
+        return
+    if isinstance(node.value, dict) and "scheduler" in node.value:
+        there, found = subject.behind((*path, "scheduler"))
+        kind = subject.target(there, found) if found is not None else None
+        if isinstance(kind, type) and derives_from(kind, PLATEAU):
+            yield path, node
+        return
+    for child, _ in subject.children(path, node):
+        there, found = subject.behind(child)
+        if found is not None and isinstance(found.value, (dict, list)):
+            yield from _scheduler_mappings(subject, there, found)
+
+
+# --- what is logged
+
+
+def _logged(subject: Subject) -> Logged | None:
+    """Return what is logged in fit; None where a part that may log has code of its own."""
+    system = subject.find(("system",))
+    assert system is not None
+    kind = subject.target(("system",), system)
+    if subject.target_name(("system",), system) not in SYSTEM_TARGETS and (kind is None or _may_log(kind)):
+        return None
+    logged = Logged(open={"train/optimizer/"})
+    for path, _ in callbacks(subject):
+        there, found = subject.behind(path)
+        kind = subject.target(there, found) if found is not None else None
+        if not isinstance(kind, type) or _may_log(kind):
+            return None
+        if derives_from(kind, LR_MONITOR):
+            logged.open.add("lr-")  # and names of schedulers
+    node = subject.behind(("trainer", "callbacks"))[1]
+    if node is not None and not isinstance(node.value, (list, type(None))) and not node.is_target:
+        return None
+    for mode in ("train", "val"):
+        if mode == "train" or _validates(subject):
+            _add_losses(subject, mode, logged)
+            _add_metrics(subject, mode, logged)
+    return logged
+
+
+def _may_log(kind: object) -> bool:
+    """Tell whether a class has code of its own that logs, or that cannot be read."""
+    for base in kind.__mro__ if isinstance(kind, type) else ():
+        if base is object or base.__module__.startswith(OWN):
+            continue
+        try:
+            if _LOGS.search(inspect.getsource(base)):
+                return True
+        except (OSError, TypeError):
+            return True
+    return not isinstance(kind, type)
+
+
+def _validates(subject: Subject) -> bool:
+    node = subject.behind(("system", "dataloaders"))[1]
+    if subject.find(("data",)) is not None or node is None or node.is_target or not isinstance(node.value, dict):
+        return True
+    system = subject.find(("system",))
+    if system is not None and subject.target_name(("system",), system) not in SYSTEM_TARGETS:
+        return True
+    item = node.value.get("val")
+    return item is not None and item.value is not None
+
+
+def _steps(mode: str) -> tuple[str, ...]:
+    return ("epoch", "step") if mode == "train" else ("epoch",)
+
+
+def _add_losses(subject: Subject, mode: str, logged: Logged) -> None:
+    slot = subject.slot("criterion")
+    kind = subject.target(*slot) if slot else None
+    logged.names.update({f"{mode}/loss/{step}": None for step in _steps(mode)})
+    if not str(getattr(kind, "__module__", "")).startswith("torch."):
+        logged.open.add(f"{mode}/loss/")  # it may return several by name
+
+
+def _add_metrics(subject: Subject, mode: str, logged: Logged) -> None:
+    found = subject.modes("metrics").get(mode)
+    if found is None:
+        return
+    path, node = found
+    prefix = f"{mode}/metrics/"
+    items = [(path, node)] if node.is_target else subject.children(path, node)
+    if not node.is_target and not isinstance(node.value, (dict, list)):
+        logged.open.add(prefix)
+        return
+    for child, item in items:
+        there, metric = subject.behind(child)
+        if metric is None or metric.value is None or subject.may_be_absent(child, item):
+            continue
+        kind = subject.target(there, metric)
+        if not isinstance(kind, type) or derives_from(kind, COLLECTION) or not _is_one_number(kind):
+            logged.open.add(prefix)
+            continue
+        by_name = isinstance(node.value, dict) and not node.is_target
+        name = key_text(child[-1]) if by_name else kind.__name__
+        logged.names.update({f"{prefix}{name}/{step}": None for step in _steps(mode)})
+        logged.open.add(f"{prefix}{name}/")  # vectors, by index
+
+
+def _is_one_number(kind: type) -> bool:
+    """Tell whether a metric computes a tensor, which is logged under its own name."""
+    compute: Any = getattr(kind, "compute", None)
+    if not derives_from(kind, METRIC) or not kind.__module__.startswith("torchmetrics."):
+        return False
+    try:
+        made = get_type_hints(inspect.unwrap(compute)).get("return")
+    except Exception:
+        return False
+    torch = sys.modules.get("torch")
+    return torch is not None and made is torch.Tensor
+
+
+def _suggestion(name: str, logged: Logged) -> str:
+    spelled = name.replace("_", "/").replace(".", "/")
+    guesses = (nearest(text, logged.names) for text in (name, spelled, f"{spelled}/epoch"))
+    match = next(filter(None, guesses), None)
+    names = sorted(logged.names, key=lambda item: (not item.endswith("/epoch"), not item.startswith("val/")))
+    words = f"did you mean {match!r}? Logged: " if match else "logged: "
+    shown = 1
+    while shown < len(names) and len(", ".join(names[: shown + 1])) < WIDTH - len(words):
+        shown += 1
+    return f"{words}{', '.join(names[:shown])}{', …' * (shown < len(names))}"
