@@ -116,28 +116,32 @@ def render_problem(problem: Problem, *, source: bool = True) -> str:
 
 def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
     """Return one problem in lines that fit on a screen; `read` returns the lines of a file."""
-    head = ": ".join(filter(None, [str(problem.place or ""), shorten(problem.path or "")]))
-    message, *more = shorten(problem.message, MESSAGE).split("\n")
-    if len(head) + len(message) < LINE:
-        lines = [": ".join(filter(None, [head, message]))]
-    else:
-        lines = [f"{head}:"] * bool(head) + _folded("  " * bool(head) + message)
-    for line in more:
-        lines += _folded(line)
+    where = [str(problem.place or ""), shorten(problem.path or "")]
+    lines = [""]
+    for part in filter(None, [*map(_on_one_line, where), _printable(shorten(problem.message, MESSAGE))]):
+        first, *more = part.split("\n")
+        if not lines[-1]:
+            lines = [first]
+        elif len(lines[-1]) + len(first) < LINE:
+            lines[-1] += f": {first}"
+        else:
+            lines = [*lines[:-1], f"{lines[-1]}:", f"  {first}"]
+        lines += more
+    lines = [shown for line in lines for shown in _folded(line)]
     if problem.place and problem.place.file:
         lines += _excerpt(problem.place, read)
     if problem.suggestion:
-        lines += _folded(f"  {shorten(problem.suggestion, MESSAGE)}")
-    return _printable("\n".join(lines))
+        lines += _folded(f"  {_printable(shorten(problem.suggestion, MESSAGE))}")
+    return "\n".join(lines)
 
 
 def _printable(text: str) -> str:
     """Escape what a terminal would obey or could not encode, such as a key that moves the cursor."""
-    if text.replace("\n", "").isprintable():
-        return text
-    return "".join(
-        character if character == "\n" or character.isprintable() else ascii(character)[1:-1] for character in text
-    )
+    return "".join(item if item.isprintable() or item == "\n" else ascii(item)[1:-1] for item in text)
+
+
+def _on_one_line(text: str) -> str:
+    return _printable(text).replace("\n", "\\n")
 
 
 def _folded(line: str) -> list[str]:
@@ -190,7 +194,7 @@ def _excerpt(place: Place, read: Callable[[str], list[str]]) -> list[str]:
     if not 0 < place.line <= len(lines):
         return []
     number = f"{place.line:5d}"
-    text, column = lines[place.line - 1].replace("\t", " "), max(place.column - 1, 0)
+    text, column = _printable(lines[place.line - 1].replace("\t", " ")), max(place.column - 1, 0)
     if len(text) > WIDTH:  # show a window that begins a little before the place
         start = max(0, min(column - WIDTH // 3, len(text) - WIDTH))
         text = f"{'…' * (start > 0)}{text[start : start + WIDTH]}{'…' * (start + WIDTH < len(text))}"

@@ -228,3 +228,10 @@ def test_a_list_in_a_file_that_an_override_names_comes_whole() -> None:
     write("a: {l: [1, 2]}", "b.yaml", head="")
     found: Any = variables("vars: {x: {l: [0]}}", "vars::x=%b.yaml::a")
     assert found == {"x": {"l": [1, 2]}}
+
+
+def test_an_operator_stands_in_front_of_the_whole_path() -> None:
+    with pytest.raises(ConfigError, match=r"inside its path\n  an operator stands in front: '~vars::a::b'"):
+        composed("vars: {a: {b: 1}}", "vars::a::~b=1")
+    with pytest.raises(ConfigError, match="the key 'a::=b' has an operator inside its path"):
+        composed("vars: {'a::=b': 1}")

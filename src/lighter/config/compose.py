@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from lighter.config import structure
-from lighter.config.load import Entry, PartlyReadError, Patch, load_file, load_text
+from lighter.config.load import Entry, PartlyReadError, Patch, load_file, load_text, misplaced_operator
 from lighter.config.reference import absolute, expand
 from lighter.config.tree import (
     MAX_DEPTH,
@@ -304,6 +304,8 @@ def parse_override(text: str) -> Entry:
     path = split(name)
     if not path or not all(path):
         raise ConfigError("the path of an override has an empty part", place=place, value=name)
+    if mend := misplaced_operator(operator, path):
+        raise ConfigError("has an operator inside its path", place=place, path=name, value=name, suggestion=mend)
     if operator != "~" and not value.strip():
         raise ConfigError("has no value; write path=null for null", place=place, path=name, value=value)
     if value[:1] in tuple("@%$\\#"):

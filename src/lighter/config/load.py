@@ -163,6 +163,14 @@ def split_key(text: str) -> tuple[Operator, tuple[str, ...]]:
     return operator, tuple(text[len(operator) :].split(SEPARATOR))
 
 
+def misplaced_operator(operator: Operator, path: Sequence[str]) -> str | None:
+    """Suggest how to write a path that has an operator inside; None where it has none."""
+    inside = next((part[0] for part in path if part[:1] in ("=", "~") and len(part) > 1), None)
+    if inside is None:
+        return None
+    return f"an operator stands in front: {(operator or inside) + join([part.lstrip('=~') for part in path])!r}"
+
+
 class _Reader:
     """Turn YAML nodes into patches, collecting problems."""
 
@@ -296,6 +304,9 @@ class _Reader:
         operator, path = split_key(key)
         if not all(path) and key != "":
             self._problem(f"the key {key!r} has an empty part", place, key)
+            return None
+        if mend := misplaced_operator(operator, path):
+            self._problem(f"the key {key!r} has an operator inside its path", place, key, mend)
             return None
         return Entry(operator, path, patch, place)
 

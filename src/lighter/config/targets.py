@@ -12,6 +12,8 @@ from types import ModuleType
 
 from lighter.errors import did_you_mean, nearest, own_frame
 
+_FAILURES = (Exception, SystemExit)  # SystemExit: of a script without `if __name__ == "__main__"`
+
 
 class TargetError(LookupError):
     """A dotted name that names nothing; `suggestion` is the mend, and `nearest` the right name, where there is one."""
@@ -50,12 +52,15 @@ def _member(owner: object, owner_name: str, part: str) -> object:
         return getattr(owner, part)
     except AttributeError:
         pass
+    except _FAILURES as error:  # lazy imports and the like: code of the owner's own may answer
+        reason = f"{type(error).__name__}: {error}"
+        raise TargetError(_failed(f"{owner_name}.{part}", error, reason)) from error
     module = owner if isinstance(owner, ModuleType) else sys.modules.get(owner_name)
     if isinstance(module, ModuleType) and hasattr(module, "__path__"):
         try:
             return _import(f"{owner_name}.{part}")
         except TargetError:
-            if importlib.util.find_spec(f"{owner_name}.{part}"):
+            if _is_there(f"{owner_name}.{part}"):
                 raise
     name = nearest(part, _names(owner))
     match = f"{owner_name}.{name}" if name else None
@@ -72,11 +77,18 @@ def _import(module: str) -> ModuleType:
         if error.name == module:
             raise TargetError(f"there is no module {module!r}", _top_level(module)) from error
         raise TargetError(_failed(module, error, str(error)), _top_level(error.name or "")) from error
-    except Exception as error:
+    except _FAILURES as error:
         raise TargetError(_failed(module, error, f"{type(error).__name__}: {error}")) from error
 
 
-def _failed(module: str, error: Exception, reason: str) -> str:
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # ValueError: a module without a spec
+        return False
+
+
+def _failed(module: str, error: BaseException, reason: str) -> str:
     return "\n  ".join(filter(None, [f"importing {module!r} failed: {reason}", own_frame(error)]))
 
 
@@ -93,7 +105,10 @@ def _top_level(module: str) -> str | None:
 
 def _names(owner: object) -> list[str]:
     """Return the public names of an object, modules first: of two that are alike, the last is suggested."""
-    names = [name for name in dir(owner) if not name.startswith("_")]
+    try:
+        names = [name for name in dir(owner) if not name.startswith("_")]
+    except Exception:  # an owner's own `__dir__`
+        return []
     names.sort(key=lambda name: not isinstance(inspect.getattr_static(owner, name, None), ModuleType))
     if isinstance(owner, ModuleType) and hasattr(owner, "__path__"):
         return [*(found.name for found in pkgutil.iter_modules(owner.__path__)), *names]

@@ -123,7 +123,7 @@ def _arguments(subject: Subject, path: Path, node: Node, kind: str) -> dict[str,
             return None
         items |= dict(zip(ARGUMENTS, subject.children(there, args), strict=False))
     unknown = "\0"
-    found = {}
+    found: dict[str, tuple[object, Path, Place]] = {}
     for name, (where, item) in items.items():
         value = subject.constant(where, item, unknown)
         if value == unknown:
@@ -163,7 +163,7 @@ def _criterion(subject: Subject) -> Function | None:
     if is_reference(node.value, "$"):
         return _of_expression(subject, path, node)
     target = subject.target(path, node)
-    if target is None or not isinstance(node.value, dict):
+    if not callable(target) or not isinstance(node.value, dict):
         return None
     name = subject.target_name(path, node) or ""
     mode = node.value.get("_mode_")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lighter.config.calls import unknown_argument
-from lighter.config.check.help import argument_help, summary
+from lighter.config.check.help import argument_help, argument_text, summary
 from lighter.config.check.signatures import Argument, Signature, signature_of
 from lighter.config.check.subject import Subject
 from lighter.config.check.values import contradiction
@@ -220,7 +221,7 @@ class _Call:
 
     def check_value(self, path: Path, item: Node, argument: Argument) -> None:
         wrong = contradiction(item, argument.annotation, argument.default)
-        if wrong is None:
+        if wrong is None or (not wrong.path and _is_documented(argument, item)):
             return
         message = f"{self.name} {argument.name!r} {wrong.message}"
         suggestion = wrong.suggestion or self.a_forgotten_mark(wrong.node)
@@ -234,6 +235,14 @@ class _Call:
         if not isinstance(text, str) or "::" not in text or self.subject.find(tuple(text.split("::"))) is None:
             return None
         return f"did you mean '%{text}'?"
+
+
+def _is_documented(argument: Argument, item: Node) -> bool:
+    """Tell whether the help of an argument speaks of a value that its annotation leaves out."""
+    text = argument_text(argument.owner, argument.name)
+    if isinstance(item.value, list):
+        return re.search(r"\b(?:list|tuple|sequence|iterable)s?\b", text, re.IGNORECASE) is not None
+    return isinstance(item.value, str) and re.search(rf"[\"'`]{re.escape(item.value)}[\"'`]", text) is not None
 
 
 def _source(place: Place) -> str:

@@ -55,6 +55,14 @@ def argument_help(owner: object, name: str) -> str | None:
         return None
 
 
+def argument_text(owner: object, name: str) -> str:
+    """Return all that the docstrings of a class and its bases, or of a function, say of an argument, its type too."""
+    try:
+        return "\n".join("\n".join(lines) for doc in _docs(owner) for _, *lines in _entries(doc, name))
+    except Exception:  # as above
+        return ""
+
+
 def _own_docs(target: Any) -> Iterator[str]:
     """Yield an object's docstring, and for a class that of what makes its instances."""
     if isinstance(target, functools.partial):
@@ -101,14 +109,16 @@ def _opening(doc: str) -> str | None:
 
 
 def _described(doc: str, name: str) -> str | None:
+    return next(filter(None, (_line([text, *rest]) for text, _, *rest in _entries(doc, name))), None)
+
+
+def _entries(doc: str, name: str) -> Iterator[list[str]]:
+    """Yield what a docstring says of an argument: the text of the first line, and all lines of the entry."""
     lines = doc.splitlines()
     name = rf"(?:[\w*]+\s*,\s*)*\\?\*{{0,2}}{re.escape(name)}(?:\s*,\s*[\w*]+)*"  # or several that are told as one
     for found in (_in_google_section(lines, name), _in_numpy_section(lines, name), _as_field(lines, name)):
         for index, text in found:
-            rest = _continued(lines, index)
-            if line := _line([text, *rest]):
-                return line
-    return None
+            yield [text, lines[index], *_continued(lines, index)]
 
 
 def _in_google_section(lines: list[str], name: str) -> Iterator[tuple[int, str]]:

@@ -24,4 +24,6 @@ def check_overrides(subject: Subject) -> None:
         references = (str(item.value) for _, item in nodes(root) if is_reference(item.value, "@%$"))
         suggestion = did_you_mean(name, [key_text(key) for key, item in parent.items() if item is not node])
         if suggestion and not any(re.search(rf"\b{re.escape(name)}\b", text) for text in references):
-            subject.problem(path, node.place, f"this makes a new variable {name!r}, which nothing uses", text, suggestion)
+            subject.problem(
+                path, node.place, f"this makes a new variable {name!r}, which nothing uses", text, suggestion
+            )

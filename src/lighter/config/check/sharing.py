@@ -29,7 +29,9 @@ def _check_metrics(subject: Subject) -> None:
         assert table is not None
         start = (*table[0], mode)
         node = subject.find(start)
-        for component, reference in _reached(subject, start, node) if node else ():
+        if node is None:
+            continue
+        for component, reference in _reached(subject, start, node):
             owner = owners.setdefault(component, mode)
             if owner != mode:
                 path, item = reference or (start, node)

@@ -76,33 +76,32 @@ def _check_data(subject: Subject) -> None:
 
 def _check_slots(subject: Subject) -> None:
     """Find plain values where only something built can stand."""
-    slots = [("system", slot) for slot in BUILT]
-    for slot in MODE_TABLES:
-        slots += [path for path, _ in subject.modes(slot).values()] if slot == "dataloaders" else []
-    for path in slots:
+    slots: list[tuple[str, Path]] = [(slot, ("system", slot)) for slot in BUILT]
+    slots += [("dataloaders", path) for path, _ in subject.modes("dataloaders").values()]
+    for slot, path in slots:
         if subject.uses(path):
             node = subject.find(path)
             if node is not None:
-                _check_built(subject, path, node)
+                _check_built(subject, slot, path, node)
     for path, table in subject.modes("adapters").values():
         if isinstance(table.value, dict) and not table.is_target:
             for key, item in table.value.items():
-                _check_built(subject, (*path, key), item)
+                _check_built(subject, "adapters", (*path, key), item)
 
 
-def _check_built(subject: Subject, path: Path, node: Node) -> None:
+def _check_built(subject: Subject, slot: str, path: Path, node: Node) -> None:
     if node.value is None or node.is_target or is_reference(node.value, "@%$"):
         return
     if not isinstance(node.value, dict):
-        if not (isinstance(node.value, list) and path[1] == "dataloaders"):
+        if not (isinstance(node.value, list) and slot == "dataloaders"):
             message = f"takes an object, not {node.plain()!r}"
             suggestion = "write a mapping with a `_target_`, a reference (@path) or an expression ($…)"
             subject.problem(path, node.place, message, node.plain(), suggestion)
         return
-    if path[1] == "dataloaders" and any(item.is_target for item in node.value.values()):
+    if slot == "dataloaders" and any(item.is_target for item in node.value.values()):
         return  # several loaders, by name
     meant = next((key for key in node.value if key in OTHER_TOOLS), None)
-    suggestion = did_you_mean(key_text(meant), ["_target_"], 0) if meant else "say what to build: `_target_: …`"
+    suggestion = "did you mean '_target_'?" if meant else "say what to build: `_target_: …`"
     place = node.value[meant].key_place if meant else node.key_place
     subject.problem(path, place or node.place, "this mapping has no `_target_`", node.plain(), suggestion)
 

@@ -6,7 +6,6 @@ Annotations are hints and libraries convert, so what may be meant is trusted: on
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import inspect
 import numbers
 import os
@@ -202,7 +201,6 @@ def _against(node: Node, annotation: Any) -> _Misfit | None:
     return None if isinstance(value, dict) or _is_made_from_anything(origin) or isinstance(value, origin) else misfit
 
 
-@functools.lru_cache(maxsize=None)
 def _takes(cls: type) -> tuple[type, ...] | None:
     """Return the literals that a class takes; torch's and numpy's go by name, so that neither is imported here."""
     for base in (Enum,) if issubclass(cls, Enum) else cls.__mro__:
@@ -249,7 +247,7 @@ def _items(node: Node, annotation: Any, origin: type) -> _Misfit | None:
             return None
         one_size = len(node.value) == 1 and set(args) == {int}  # for each dimension, as torch's kernels read it
         if len(args) != len(node.value) and not one_size and not any(item.is_target for item in node.value):
-            return _Misfit(node, (annotation,))
+            return None if _is_long(args) else _Misfit(node, (annotation,))
         wanted = list(args)
     for index, (item, own) in enumerate(zip(node.value, wanted, strict=False)):
         if misfit := _misfit(item, own):
@@ -260,6 +258,11 @@ def _items(node: Node, annotation: Any, origin: type) -> _Misfit | None:
 def _is_fixed(args: tuple[Any, ...]) -> bool:
     """Tell whether a tuple's length is said; tuple[int] is written for tuples of any length too often to say it."""
     return len(args) > 1 and args[-1] is not Ellipsis
+
+
+def _is_long(args: tuple[Any, ...]) -> bool:
+    """Tell whether a tuple is one of so many items of one type that its length may be but an example."""
+    return len(args) > 3 and len(set(args)) == 1
 
 
 def _mapping(node: Node, of_keys: Any, of_value: Callable[[Key], Any]) -> _Misfit | None:
