@@ -10,17 +10,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
 from lighter.cli import main
 from lighter.config import Config, compose
+from lighter.config.check import check
 from lighter.config.reference import expand
 from lighter.config.resolve import Resolver
-from lighter.config.targets import import_object
-from lighter.config.tree import Node, Plain
+from lighter.errors import render_all
+from lighter.project import import_project
+from lighter.config.tree import Node
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -88,7 +89,7 @@ def test_the_readme_shows_the_config_of_cifar10() -> None:
 
 @pytest.mark.filterwarnings("ignore")  # what a new user's script warns of is not what is tested here
 @pytest.mark.parametrize("page", PAGES)
-def test_the_blocks_of(page: str, page_folder: Path) -> None:
+def test_the_blocks_of(page: str, page_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks_of(page):
         try:
@@ -98,6 +99,9 @@ def test_the_blocks_of(page: str, page_folder: Path) -> None:
                 check_yaml(block.text)
             elif block.language == "bash":
                 run_shell(block.text)
+            elif block.text.startswith("$ "):
+                capsys.readouterr()
+                check_output(block.text, capsys)
             elif block.language == "python":
                 exec(compile(block.text, block.place, "exec"), names)
         except (Exception, SystemExit) as error:
@@ -123,8 +127,9 @@ def forget_project() -> None:
 def write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    if path.suffix == ".yaml" and {"trainer", "system"} <= {line.split(":")[0] for line in text.splitlines()}:
-        check_targets(compose([str(path)]))
+    whole = {"trainer", "system"} <= {line.split(":")[0] for line in text.splitlines()}
+    if path.suffix == ".yaml" and whole and not text.startswith("# with mistakes"):
+        check_config(compose([str(path)]))
 
 
 def check_yaml(text: str) -> None:
@@ -134,10 +139,10 @@ def check_yaml(text: str) -> None:
         return
     Path("block.yaml").write_text(text, encoding="utf-8")
     if not first.startswith("# fragment"):
-        check_targets(compose(["block.yaml"]))
+        check_config(compose(["block.yaml"]))
         return
     config = over_minimal("block.yaml")
-    check_targets(config)
+    check_config(config)
     if not first.startswith("# fragment, not built: "):
         resolver = Resolver.of(config)
         for path in BUILT:
@@ -157,31 +162,15 @@ def check_result(text: str, sources: list[str]) -> None:
     assert expanded(over_minimal(*sources)).plain() == shown
 
 
-def check_targets(config: Config) -> None:
+def check_config(config: Config) -> None:
     forget_project()
-    if folder := config.plain("project"):
-        project = ModuleType("project")
-        project.__path__ = [str(Path(str(folder)))]
-        if not Path(str(folder)).is_dir():
-            project.__path__ = [str(Path(config.sources[-1]).parent / str(folder))]
-        sys.modules["project"] = project
-    for target in targets_in(expanded(config).plain()):
-        assert callable(import_object(target)), target
+    import_project(config)
+    problems = check(config)
+    assert problems == [], render_all(problems)
 
 
 def expanded(config: Config) -> Node:
     return expand(config.root, config.root)
-
-
-def targets_in(value: Plain) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(target := value.get("_target_"), str):
-            yield target
-        for item in value.values():
-            yield from targets_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from targets_in(item)
 
 
 def run_shell(text: str) -> None:
@@ -191,6 +180,13 @@ def run_shell(text: str) -> None:
                 run_lighter(shlex.split(command)[1:], line)
             else:
                 assert command in OTHER_COMMANDS or NOT_RUN.search(line), f"not a command that is known: {command}"
+
+
+def check_output(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run what stands behind the prompt, and compare what it prints."""
+    command, _, shown = text.partition("\n")
+    main(shlex.split(command)[2:])
+    assert capsys.readouterr().out == shown
 
 
 def run_lighter(argv: list[str], line: str) -> None:

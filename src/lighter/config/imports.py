@@ -20,6 +20,7 @@ class Import:
     dotted: str
     module: str
     place: Place
+    path: Path
 
     def load(self) -> object:
         """Import and return the object.
@@ -28,11 +29,13 @@ class Import:
             ConfigError: it does not exist, or its import failed.
         """
         try:
-            import_object(self.module)
-            return import_object(self.dotted)
+            name = self.module
+            import_object(name)
+            name = self.dotted
+            return import_object(name)
         except TargetError as error:
-            message = f"cannot import {self.dotted!r}: {error.message}"
-            raise ConfigError(message, place=self.place, value=self.dotted, suggestion=error.suggestion) from error
+            message, path = f"cannot import {name!r}: {error.message}", join(self.path)
+            raise ConfigError(message, place=self.place, path=path, value=name, suggestion=error.suggestion) from error
 
 
 def import_table(root: Node) -> dict[str, Import]:
@@ -87,7 +90,7 @@ def _required(path: Path, node: Node) -> list[Import]:
     if is_import(node.value):
         return import_statement(path, node)
     if isinstance(node.value, str):
-        return [Import(node.value.split(".")[0], node.value.split(".")[0], node.value, node.place)]
+        return [Import(node.value.split(".")[0], node.value.split(".")[0], node.value, node.place, path)]
     raise ConfigError("`_requires_` takes modules or `$import` statements", place=node.place, path=join(path))
 
 
@@ -95,7 +98,7 @@ def _named(path: Path, node: Node) -> list[Import]:
     if not isinstance(node.value, str):
         message = "an import is a dotted name, such as np: numpy"
         raise ConfigError(message, place=node.place, path=join(path), value=node.plain())
-    return [Import(key_text(path[-1]), node.value, node.value, node.place)]
+    return [Import(key_text(path[-1]), node.value, node.value, node.place, path)]
 
 
 def import_statement(path: Path, node: Node) -> list[Import]:
@@ -118,11 +121,11 @@ def _bound(statement: ast.stmt, text: str, path: Path, place: Place) -> Iterator
     if isinstance(statement, ast.ImportFrom) and statement.level == 0 and statement.names[0].name != "*":
         module = statement.module or ""
         for name in statement.names:
-            yield Import(name.asname or name.name, f"{module}.{name.name}", module, place)
+            yield Import(name.asname or name.name, f"{module}.{name.name}", module, place, path)
     elif isinstance(statement, ast.Import):
         for name in statement.names:
             top = name.name.split(".")[0]
-            yield Import(name.asname or top, name.name if name.asname else top, name.name, place)
+            yield Import(name.asname or top, name.name if name.asname else top, name.name, place, path)
     else:
         suggestion = "write 'import module', or 'from module import name' with a whole module name"
         message = f"cannot import by {text!r}"

@@ -18,6 +18,15 @@ from lighter.errors import ConfigError, Place, Problem, did_you_mean
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _PLAIN = "plain"
+_FROM_START = ("could not find expected ':'", "found unexpected end of stream")  # told where the key or quote begins
+_MENDS = {  # of what the parser says
+    "could not find expected ':'": "a space follows the ':' of a key",
+    "found unexpected end of stream": "this quote is not closed",
+    "mapping values are not allowed in this context": "indent a key like those beside it; quote a text that holds ': '",
+    "did not find expected key": "indent a key like those beside it; nothing follows a closing quote or bracket",
+    "did not find expected ',' or ']'": "a ',' is missing, or the '[' of line {line} is not closed",
+    "did not find expected ',' or '}'": "a ',' is missing, or the '{{' of line {line} is not closed",
+}
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 _TYPES: dict[str, Any] = {
     _TAG + "int": int,
@@ -317,9 +326,10 @@ def _tag_text(tag: str) -> str:
 
 def _syntax_error(error: yaml.YAMLError, text: str, origin: Place) -> ConfigError:
     """Say in our words what the parser refused, and where."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error).split("\n")[0]
-    context = getattr(error, "context", None)
+    context, start = getattr(error, "context", None), getattr(error, "context_mark", None)
+    mark = getattr(error, "problem_mark", None)
+    mark = start if mark is None or (start is not None and problem in _FROM_START) else mark
     index = getattr(error, "position", None)
     if mark is not None:
         line, column = mark.line + 1, mark.column + 1
@@ -328,7 +338,7 @@ def _syntax_error(error: yaml.YAMLError, text: str, origin: Place) -> ConfigErro
     place = origin if origin.override else Place(origin.file, line, column)
     lines = text.splitlines()
     at = lines[line - 1][column - 1 :] if line <= len(lines) else ""
-    suggestion = None
+    suggestion = _MENDS.get(problem, "").format(line=start.line + 1 if start is not None else 1) or None
     if at.startswith("\t"):
         message = "a tab cannot indent YAML: use spaces"
     elif "another document" in problem:
@@ -337,6 +347,9 @@ def _syntax_error(error: yaml.YAMLError, text: str, origin: Place) -> ConfigErro
         message = "an anchor of this name is there already"
     elif problem == _TOO_DEEP:
         message = _TOO_DEEP
+    elif "cannot start any token" in problem and column > 1 and lines[line - 1][column - 2] in "\"'":
+        message = f"not valid YAML: this {lines[line - 1][column - 2]} closes a quote"
+        suggestion = "a quote that began in a line above is not closed there"
     elif "cannot start any token" in problem:
         message = f"a value cannot start with {at[:1]!r} in YAML"
         suggestion = "put quotes around it"

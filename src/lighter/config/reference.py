@@ -27,6 +27,8 @@ from lighter.errors import ConfigError, Place, Problem
 MAX_HOPS = 100  # references behind references
 
 _REFERENCE = re.compile(r"@(?:::)*-?\w+(?:::-?\w+)*")
+_COPY = re.compile(r"%(?:::)*\w+::\w")
+_ARITHMETIC = re.compile(r"\s+(?:[-+/%]|\*\*?|//)\s")
 _PATH = re.compile(r"[\w:./-]+")
 _QUOTE = re.compile(r"(?P<prefix>(?i:[bfru]|[bf]r|r[bf])?)(?P<quote>\"\"\"|'''|\"|')")
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -93,7 +95,9 @@ def syntax_tree(expression: Expression, node: Node, path: Path) -> ast.Expressio
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         message = f"the expression {node.value!r} does not parse: {reason}"
-        raise ConfigError(message, place=node.place, path=join(path), value=node.value) from error
+        suggestion = "references in an expression are written with '@'" if _COPY.search(str(node.value)) else None
+        where = join(path)
+        raise ConfigError(message, place=node.place, path=where, value=node.value, suggestion=suggestion) from error
 
 
 class _Scanner:
@@ -251,7 +255,7 @@ def reference_error(error: PathError | ConfigError, root: Node, text: str, place
         (error.message, error.suggestion) if isinstance(error, PathError) else (error.problems[0].message, None)
     )
     message = f"{text!r} names nothing: {message}"
-    suggestion = _single_colon(text) or _as_expression(root, text, path) or suggestion
+    suggestion = _single_colon(text) or _as_expression(root, text, path) or suggestion or _as_attribute(error, text)
     return ConfigError(message, place=place, path=join(path), value=text, suggestion=suggestion)
 
 
@@ -262,17 +266,27 @@ def _single_colon(text: str) -> str | None:
 
 
 def _as_expression(root: Node, text: str, at: Path) -> str | None:
-    """Suggest `$@a.b()` for `@a.b()` or `%a.b()`: a call, or an attribute of what is not a plain mapping or list."""
+    """Suggest `$@a.b()` for `@a.b()` or `%a.b()`: a call, a sum, or an attribute of no plain mapping or list."""
     expression = f"@{text[1:]}"
     path = _REFERENCE.match(expression)
     if "(" not in text:
-        if path is None or not re.match(r"\.[^\W\d]", expression[path.end() :]):
-            return None
-        node = _found(root, path[0][1:], at)
+        node = _found(root, path[0][1:], at) if path else None
+        rest = expression[path.end() :] if path else ""
         plain = node is not None and isinstance(node.value, (dict, list)) and not node.is_target
-        if node is None or plain or _found(root, text[1:].replace(".", SEPARATOR), at):
+        is_attribute = re.match(r"\.[^\W\d]", rest) and not plain
+        if node is None or not (is_attribute or _ARITHMETIC.match(rest)):
+            return None
+        if _found(root, text[1:].replace(".", SEPARATOR), at):
             return None
     return f"an expression starts with '$': \"${expression}\""
+
+
+def _as_attribute(error: PathError | ConfigError, text: str) -> str | None:
+    """Suggest `$@a.b` for `@a::b`, where `a` is an object that the config says nothing of `b` of."""
+    if not isinstance(error, PathError) or not error.node.is_target:
+        return None
+    head, _, name = text[1:].rpartition(SEPARATOR)
+    return f"an attribute of the object stands behind a dot, in an expression: $@{head}.{name}" if head else None
 
 
 def _found(root: Node, text: str, at: Path) -> Node | None:

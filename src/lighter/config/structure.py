@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lighter.config.tree import Key, Node, dotted, is_reference, join, key_text, nodes
+from lighter.config.tree import SEPARATOR, Key, Node, dotted, is_reference, join, key_text, nodes
 from lighter.errors import Place, Problem, did_you_mean, nearest
 
 RESERVED = ("_target_", "_args_", "_mode_", "_disabled_")
@@ -15,6 +15,9 @@ SLOTS = ("model", "dataloaders", "optimizer", "scheduler", "criterion", "metrics
 MODE_TABLES = {"dataloaders": MODES, "metrics": ("train", "val", "test"), "adapters": MODES}
 ADAPTERS = ("batch", "criterion", "metrics", "logging")
 
+OTHER_WORDS = {"loss": "criterion", "loss_fn": "criterion", "net": "model", "network": "model"}
+OTHER_RESERVED = {"_partial_": "write `_mode_: callable`"}
+
 _FREE = (("vars",), ("_imports_",), *(("args", stage) for stage in STAGES))
 SYSTEM_TARGETS = ("lighter.System", "lighter.system.System")
 
@@ -23,11 +26,12 @@ def problems(root: Node) -> list[Problem]:
     """Return what contradicts the fixed structure, in the order of the config."""
     assert isinstance(root.value, dict)
     found = list(_unknown(root, (), SECTIONS, "section"))
+    meant = {problem.suggestion for problem in found}
     for name, example in (("trainer", "pytorch_lightning.Trainer"), ("system", "lighter.System")):
         section = root.value.get(name)
-        if section is None:
+        if section is None and f"did you mean {name!r}?" not in meant:
             found.append(Problem(f"the section {name!r} is missing", Place(root.place.file), None, name))
-        elif not section.is_target:
+        elif section is not None and not section.is_target:
             message = f"{name!r} must be a mapping with a `_target_`, such as {example}"
             found.append(Problem(message, section.key_place or section.place, name, section.plain()))
     found += _scalars(root)
@@ -39,7 +43,8 @@ def problems(root: Node) -> list[Problem]:
         found += _system(system)
     near = list(_near_reserved(root))
     told = {problem.path for problem in near}
-    return [problem for problem in found if problem.path not in told] + near
+    of_target = {problem.path.rpartition(SEPARATOR)[0] for problem in near if problem.path}
+    return [problem for problem in found if problem.path not in told | of_target] + near
 
 
 def make_section(root: Node, path: Sequence[Key], place: Place) -> None:
@@ -107,9 +112,20 @@ def _unknown(node: Node, path: tuple[Key, ...], known: tuple[str, ...], what: st
         if key in known or (key in RESERVED and path):
             continue
         name = key_text(key)
-        suggestion = dotted(node, (key,)) or did_you_mean(name, known) or f"known: {', '.join(known)}"
+        suggestion = dotted(node, (key,)) or _meant(name, path, known) or f"known: {', '.join(known)}"
         place = value.key_place or value.place
         yield Problem(f"{name!r} is not a known {what}", place, join((*path, key)), name, suggestion)
+
+
+def _meant(name: str, path: tuple[Key, ...], known: tuple[str, ...]) -> str | None:
+    """Suggest the known key that is spelled alike, begins alike, or is another word for it."""
+    if suggestion := did_you_mean(name, known):
+        return suggestion
+    if not path and name in SLOTS:
+        return f"did you mean {join(('system', name))!r}?"
+    alike = [word for word in known if name.startswith(word) or (len(name) > 2 and word.startswith(name))]
+    match = next(iter(alike), OTHER_WORDS.get(name) if path == ("system",) else None)
+    return f"did you mean {match!r}?" if match else None
 
 
 def _near_reserved(root: Node) -> Iterable[Problem]:
@@ -119,10 +135,12 @@ def _near_reserved(root: Node) -> Iterable[Problem]:
         key = path[-1] if len(path) > 1 else None  # the keys at the top are sections
         if not isinstance(key, str) or key in RESERVED or not (key.startswith("_") and key.endswith("_")):
             continue
-        word = key.strip("_")
+        word, suggestion = key.strip("_"), OTHER_RESERVED.get(key)
         if word not in SLOTS and (match := nearest(word, words, 0.82)):  # `_model_` is no `_mode_`
+            suggestion = f"did you mean {words[match]!r}?"
+        if suggestion:
             place = node.key_place or node.place
-            yield Problem(f"{key!r} is not a reserved key", place, join(path), key, f"did you mean {words[match]!r}?")
+            yield Problem(f"{key!r} is not a reserved key", place, join(path), key, suggestion)
 
 
 def _scalars(root: Node) -> Iterable[Problem]:

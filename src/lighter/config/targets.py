@@ -64,7 +64,7 @@ def _member(owner: object, owner_name: str, part: str) -> object:
                 raise
     name = nearest(part, _names(owner))
     match = f"{owner_name}.{name}" if name else None
-    kind = "module" if isinstance(owner, ModuleType) else type(owner).__name__
+    kind = "module" if isinstance(owner, ModuleType) else "class" if isinstance(owner, type) else type(owner).__name__
     raise TargetError(
         f"the {kind} {owner_name!r} has no {part!r}", f"did you mean {match!r}?" if match else None, match
     )

@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from lighter import Runner
+from lighter.checking import find_problems
 from lighter.config import compose
 from lighter.config.resolve import Resolver
 from lighter.config.structure import MODE_TABLES, STAGES
+from lighter.errors import render_all
 from lighter.project import import_project
 from lighter.runner import Stage
 
@@ -100,18 +102,16 @@ def test_a_valid_config_runs(case: Case) -> None:
         if stage == "build":
             build(case)
         else:
-            Runner().run(cast("Stage", stage), case.sources, case.overrides)
+            Runner().run(cast("Stage", stage), case.sources, case.overrides, check=False)
 
 
-# =====================================================================================================================
-# TO BE ENABLED: the second test, `check` on every case, goes here:
-#
-# @every_case
-# def test_check_finds_nothing_in_a_valid_config(case: Case) -> None:
-#     config = compose(case.sources, case.overrides)
-#     import_project(config)
-#     assert check(config) == []
-# =====================================================================================================================
+@every_case
+def test_check_finds_nothing_in_a_valid_config(case: Case) -> None:
+    stages = [None, *(stage for stage in case.stages if stage != "build")]
+    for stage in stages:
+        for imports in (False, True):
+            _, problems = find_problems(case.sources, case.overrides, stage, imports=imports)
+            assert problems == [], render_all(problems)
 
 
 def build(case: Case) -> None:

@@ -8,6 +8,7 @@ from lighter.config.check.adapters import check_adapters
 from lighter.config.check.components import check_components
 from lighter.config.check.expressions import check_expressions
 from lighter.config.check.monitors import check_monitors
+from lighter.config.check.objects import check_slots
 from lighter.config.check.overrides import check_overrides
 from lighter.config.check.references import check_references
 from lighter.config.check.sharing import check_sharing
@@ -20,15 +21,20 @@ from lighter.errors import Problem
 __all__ = ["check", "in_file_order", "runnable"]
 
 
-def check(config: Config, stage: str | None = None, *, imports: bool = True) -> list[Problem]:
+def check(
+    config: Config, stage: str | None = None, *, imports: bool = True, told: Sequence[Problem] = ()
+) -> list[Problem]:
     """Return what is wrong with a composed config: with what a stage uses, or, without one, with all of it.
 
-    The modules that it names are imported unless `imports` is False; its project must be importable then.
+    The modules that it names are imported unless `imports` is False; its project must be importable then. What only
+    follows from what is `told` already, which composing it found, is left out.
     """
-    subject = Subject(config, stage, imports)
+    subject = Subject(config, stage, imports, told)
     check_overrides(subject)
     check_references(subject)
     check_expressions(subject)
+    if subject.is_system:
+        check_slots(subject)
     check_components(subject)
     check_stage(subject)
     check_adapters(subject)

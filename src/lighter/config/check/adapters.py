@@ -17,6 +17,8 @@ from lighter.config.tree import Node, Path, is_reference
 from lighter.errors import Place
 
 ADAPTERS = {"criterion": "CriterionAdapter", "metrics": "MetricsAdapter"}
+KINDS = {**ADAPTERS, "batch": "BatchAdapter", "logging": "LoggingAdapter"}
+MODULE_OF_ADAPTERS = "lighter.adapters"
 ARGUMENTS = ("input_argument", "target_argument", "pred_argument")  # in the adapters' order
 METRIC = ("torchmetrics.metric.Metric",)
 COLLECTION = ("torchmetrics.collections.MetricCollection",)
@@ -46,6 +48,7 @@ def check_adapters(subject: Subject) -> None:
     if not subject.is_system:
         return
     for mode in _modes(subject):
+        _check_kinds(subject, mode)
         _check_own_arguments(subject, mode)
         if not subject.imports:
             continue
@@ -126,10 +129,25 @@ def _arguments(subject: Subject, path: Path, node: Node, kind: str) -> dict[str,
     found: dict[str, tuple[object, Path, Place]] = {}
     for name, (where, item) in items.items():
         value = subject.constant(where, item, unknown)
-        if value == unknown:
-            return None
+        if value == unknown or isinstance(value, (bool, float)):
+            return None  # a float is told of where values are
         found[name] = value, where, item.place
     return found
+
+
+def _check_kinds(subject: Subject, mode: str) -> None:
+    """Find adapters that stand in the slot of another kind."""
+    for slot, kind in KINDS.items():
+        found = _adapter(subject, mode, slot)
+        name = subject.target_name(*found) if found else None
+        if found is None or name is None or name not in {f"{MODULE_OF_ADAPTERS}.{other}" for other in KINDS.values()}:
+            continue
+        takes = {kind, *ADAPTERS.values()} if slot in ADAPTERS else {kind}
+        if name.rpartition(".")[2] not in takes:
+            assert isinstance(found[1].value, dict)
+            message = f"{name} is no adapter of {slot}"
+            place, suggestion = found[1].value["_target_"].place, f"did you mean '{MODULE_OF_ADAPTERS}.{kind}'?"
+            subject.problem(found[0], place, message, name, suggestion)
 
 
 def _check_own_arguments(subject: Subject, mode: str) -> None:
@@ -145,7 +163,7 @@ def _check_own_arguments(subject: Subject, mode: str) -> None:
             if value in seen:
                 subject.problem(path, place, f"two of input, target and pred go to the same argument {value!r}", value)
             seen.add(value)
-        positions = sorted(value for value in seen if isinstance(value, int) and not isinstance(value, bool))
+        positions = sorted(value for value in seen if isinstance(value, int))
         if positions != list(range(len(positions))):
             text = ", ".join(map(str, positions))
             _, path, place = next(item for item in given if item[0] == positions[-1])

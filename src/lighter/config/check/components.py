@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from lighter.config.calls import unknown_argument
 from lighter.config.check.help import argument_help, argument_text, summary
+from lighter.config.check.objects import check_mapping
 from lighter.config.check.signatures import Argument, Signature, signature_of
 from lighter.config.check.subject import Subject
 from lighter.config.check.values import contradiction
@@ -20,9 +23,11 @@ MODES = ("default", "callable")
 
 
 def check_components(subject: Subject) -> None:
+    for path, node in subject.written:
+        if node.is_target:
+            _check_mode(subject, path, node)
     for path, node in subject.components:
         assert isinstance(node.value, dict)
-        _check_mode(subject, path, node)
         positional = _positional(subject, path, node)
         target = _target(subject, path, node)
         if target is not None:
@@ -79,7 +84,8 @@ def _target(subject: Subject, path: Path, node: Node) -> Callable[..., object] |
         return None
     if not is_dotted(name):
         message = f"{name!r} is not a dotted name such as torch.nn.Linear"
-        suggestion = f"leave the quotes and the spaces out: {name.strip()}" if is_dotted(name.strip()) else None
+        meant = re.fullmatch(r"\s*([\w.]+)\s*(?:\(.*)?", name)
+        suggestion = f"write {meant[1]}" if meant and is_dotted(meant[1]) else None
         subject.problem(where, item.place, message, name, suggestion)
         return None
     if not subject.imports:
@@ -87,12 +93,26 @@ def _target(subject: Subject, path: Path, node: Node) -> Callable[..., object] |
     try:
         found = subject.imported_target(name)
     except TargetError as error:
-        subject.problem(where, item.place, error.message, name, _with_summary(error))
+        if not (_is_of_project(name) and subject.is_told(("project",))):
+            suggestion = _of_project(subject, name) or _with_summary(error)
+            subject.problem(where, item.place, error.message, name, suggestion)
         return None
     if not callable(found):
         subject.problem(where, item.place, f"{name!r} is not callable", name)
         return None
     return found
+
+
+def _is_of_project(name: str) -> bool:
+    return name.split(".")[0] == "project"
+
+
+def _of_project(subject: Subject, name: str) -> str | None:
+    """Suggest `project.module` where the name of the project's folder was written for it."""
+    folder = subject.find(("project",))
+    head, _, rest = name.partition(".")
+    is_folder = folder is not None and isinstance(folder.value, str) and FilePath(folder.value).name == head
+    return f"the folder {head!r} is importable as 'project': project.{rest}" if is_folder and rest else None
 
 
 def _with_summary(error: TargetError) -> str | None:
@@ -130,32 +150,35 @@ class _Call:
         }
 
     def check(self) -> None:
-        self.check_names()
-        if self.positional is not None:
-            self.check_positional(self.positional)
-            self.check_missing(len(self.positional))
+        meant = self.check_names()
+        if self.positional is not None and self.check_positional(self.positional):
+            self.check_missing(len(self.positional), meant)
         for name, (key, item) in self.given.items():
             if name in self.signature.named and self.subject.uses((*self.path, key)):
                 self.check_value((*self.path, key), item, self.signature.named[name])
         for argument, (path, item) in zip(self.signature.positional, self.positional or (), strict=False):
             self.check_value(path, item, argument)
 
-    def check_names(self) -> None:
+    def check_names(self) -> set[str]:
+        """Find unknown arguments, and return those that they were meant to be."""
         signature = self.signature
+        meant: set[str] = set()
         if signature.open or (self.path == ("system",) and self.name in SYSTEM_TARGETS):
-            return
+            return meant
         unknown = {name: item for name, (_, item) in self.given.items() if name not in signature.named}
         inherited = {name: item for name, item in unknown.items() if self.is_inherited(item)}
         for name, item in unknown.items():
-            if name in inherited:
+            if name in inherited or self.is_meant_as_reserved(name):
                 continue
             message, suggestion, match = unknown_argument(self.name, name, signature.named)
+            meant |= {match} if match else set()
             if match and (text := argument_help(signature.named[match].owner, match)):
                 suggestion = f"{suggestion} {match}: {text}"
             place = item.key_place or item.place
             self.subject.problem((*self.path, name), place, message, name, suggestion)
         if inherited:
             self.tell_inherited(inherited)
+        return meant
 
     def is_inherited(self, item: Node) -> bool:
         """Tell whether an argument was written for the target that a later source replaced."""
@@ -179,9 +202,11 @@ class _Call:
             suggestion = f"replace all of it: '={join(self.path)}={{_target_: {self.name}, …}}'"
         self.subject.problem(self.path, self.target_node.place, message, ", ".join(inherited), suggestion)
 
-    def check_positional(self, items: list[tuple[Path, Node]]) -> None:
+    def check_positional(self, items: list[tuple[Path, Node]]) -> bool:
+        """Find what is too much or given by name too, and tell whether there are not too many."""
         taken = self.signature.positional
-        if len(items) > len(taken) and not self.signature.any_positional:
+        fits = len(items) <= len(taken) or self.signature.any_positional
+        if not fits:
             path, item = items[len(taken)]
             count = f"{len(taken) or 'no'} argument{'s' * (len(taken) > 1)} by position"
             message = f"{self.name} takes {count}, and `_args_` has {len(items)}"
@@ -191,18 +216,24 @@ class _Call:
                 item = self.given[argument.name][1]
                 message = f"{self.name} is given {argument.name!r} twice: by position in `_args_`, and by name"
                 self.subject.problem((*self.path, argument.name), item.key_place or item.place, message, argument.name)
+        return fits
 
-    def check_missing(self, count: int) -> None:
-        if self.mode() != "default":
+    def is_meant_as_reserved(self, name: str) -> bool:
+        return name.startswith("_") and name.endswith("_") and self.subject.is_told((*self.path, name))
+
+    def check_missing(self, count: int, meant: set[str]) -> None:
+        if self.mode() != "default" or any(map(self.is_meant_as_reserved, self.given)):
             return
-        by_position = {argument.name for argument in self.signature.positional[:count]}
-        missing = [name for name in self.order() if name in self.signature.required - self.given.keys() - by_position]
+        given = {*self.given, *meant, *(argument.name for argument in self.signature.positional[:count])}
+        missing = [name for name in self.order() if name in self.signature.required - given]
         if not missing:
             return
         names = " and ".join(filter(None, [", ".join(map(repr, missing[:-1])), repr(missing[-1])]))
         first = next(argument for argument in self.arguments() if argument.name == missing[0])
         text = argument_help(first.owner, first.name)
         suggestion = f"{missing[0]}: {text}" if text else None
+        if inspect.isfunction(self.target) and first in self.signature.positional[:1]:
+            suggestion = "to hand the function on, to be called later, write `_mode_: callable` beside it"
         message = f"{self.name} needs {names}"
         self.subject.problem(self.path, self.target_node.place, message, missing[0], suggestion)
 
@@ -220,8 +251,11 @@ class _Call:
         return [argument.name for argument in self.arguments()]
 
     def check_value(self, path: Path, item: Node, argument: Argument) -> None:
+        check_mapping(self.subject, path, item, argument.annotation)
         wrong = contradiction(item, argument.annotation, argument.default)
         if wrong is None or (not wrong.path and _is_documented(argument, item)):
+            return
+        if self.subject.is_told((*path, *wrong.path), wrong.node):
             return
         message = f"{self.name} {argument.name!r} {wrong.message}"
         suggestion = wrong.suggestion or self.a_forgotten_mark(wrong.node)

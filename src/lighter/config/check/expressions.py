@@ -8,17 +8,27 @@ import contextlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
-from types import ModuleType
+from types import ModuleType, NoneType
 
 from lighter.config.check.subject import Subject, within
 from lighter.config.imports import Import, required
 from lighter.config.reference import is_import, parse_expression, syntax_tree
 from lighter.config.resolve import KNOWN_NAMES
 from lighter.config.targets import TargetError, import_object
-from lighter.config.tree import SEPARATOR, Node, Path, is_reference, join, nodes
+from lighter.config.tree import Node, Path, is_reference, join, key_text, nodes
 from lighter.errors import ConfigError, did_you_mean
 
 _BUILTINS = frozenset(dir(builtins))
+_USUAL = {  # what people import these names for
+    "np": "numpy",
+    "pd": "pandas",
+    "plt": "matplotlib.pyplot",
+    "pl": "pytorch_lightning",
+    "nn": "torch.nn",
+    "F": "torch.nn.functional",
+    "optim": "torch.optim",
+    "transforms": "torchvision.transforms",
+}
 _LOOKS_FIRST = {"hasattr", "getattr"}  # an expression that asks whether an attribute is there may do without it
 
 
@@ -39,7 +49,7 @@ def _check_expression(subject: Subject, path: Path, node: Node) -> set[str]:
     except ConfigError as error:
         subject.problems += error.problems
         return set()
-    for name in unknown_names(tree, {*subject.names, *expression.references}):
+    for name in unknown_names(tree, {*_known(subject), *expression.references}) if _can_be_known(subject) else ():
         message = f"the expression {node.value!r} uses the name {name!r}, which is neither a builtin nor imported"
         subject.problem(path, within(node.place, name), message, name, _mend(subject, name))
     used = free_names(tree)
@@ -49,16 +59,28 @@ def _check_expression(subject: Subject, path: Path, node: Node) -> set[str]:
     return used & subject.names.keys()
 
 
+def _can_be_known(subject: Subject) -> bool:
+    table = subject.find(("_imports_",))
+    return table is None or isinstance(table.value, (dict, NoneType))
+
+
+def _known(subject: Subject) -> set[str]:
+    """Return the names that are imported, be there something wrong with the import or not."""
+    table = subject.find(("_imports_",))
+    return {*subject.names, *(key_text(key) for key, _ in (table.items() if table else ()))}
+
+
 def _mend(subject: Subject, name: str) -> str:
     if isinstance(subject.tree.value, dict) and name in subject.tree.value:
-        return f"a value of the config is had by its path: @{name}{SEPARATOR}…"
+        return f"what the config has is named by its path: @{name}"
     if suggestion := did_you_mean(name, [*subject.names, *_BUILTINS], 0.75):
         return suggestion
     there = [path for path, _ in nodes(subject.tree) if path and path[-1] == name]
     if len(there) == 1:
         return f"did you mean @{join(there[0])}?"
-    if name in sys.stdlib_module_names or _is_installed(name):
-        return f"import it: `_imports_: {{{name}: {name}}}`"
+    module = _USUAL.get(name, name)
+    if module in sys.stdlib_module_names or _is_installed(module.split(".")[0]):
+        return f"import it: `_imports_: {{{name}: {module}}}`"
     return KNOWN_NAMES
 
 

@@ -89,8 +89,9 @@ class _Body:
     # Statements
 
     def _return(self, node: ast.Return, flow: Flow) -> Flow:
-        makes_nothing = isinstance(node.value, ast.Constant) and self.scope.function.__name__ == "__new__"
-        self.exits.append(DEAD if makes_nothing else self.parts(node, flow))
+        is_none = isinstance(node.value, ast.Constant) and node.value.value is None
+        if not (is_none and self.scope.function.__name__ == "__new__"):  # a class that makes nothing is of no use
+            self.exits.append(self.parts(node, flow))
         return DEAD
 
     def _raise(self, node: ast.Raise, flow: Flow) -> Flow:  # noqa: ARG002 - no path goes on

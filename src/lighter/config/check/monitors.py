@@ -14,8 +14,8 @@ from lighter.config.check.sharing import callbacks
 from lighter.config.check.stages import missing
 from lighter.config.check.subject import Subject, derives_from
 from lighter.config.structure import SYSTEM_TARGETS
-from lighter.config.tree import Node, Path, key_text
-from lighter.errors import WIDTH, Place, nearest
+from lighter.config.tree import Key, Node, Path, key_text
+from lighter.errors import WIDTH, Place, did_you_mean, nearest
 
 PACKAGES = ("pytorch_lightning", "lightning.pytorch")
 CHECKPOINT = tuple(f"{package}.callbacks.model_checkpoint.ModelCheckpoint" for package in PACKAGES)
@@ -25,6 +25,7 @@ PLATEAU = ("torch.optim.lr_scheduler.ReduceLROnPlateau",)
 OWN = ("torch.", "torchmetrics.", "lighter.", *(f"{package}." for package in PACKAGES))
 _LOGS = re.compile(r"\.log(?:_dict)?\(|callback_metrics|logged_metrics")
 _TEMPLATE = re.compile(r"\{([\w/.-]+)")
+DIRECTIONS = ("min", "max")
 _ALWAYS = ("epoch", "step")  # for a checkpoint, which both are added for
 
 
@@ -44,6 +45,8 @@ def check_monitors(subject: Subject) -> None:
         return
     if subject.stage is None and any(missing(subject, "fit")):
         return  # only fit asks for them
+    _check_directions(subject)
+    _check_plateaus(subject)
     asked = list(_asked(subject))
     if not asked:
         return
@@ -56,29 +59,59 @@ def check_monitors(subject: Subject) -> None:
             subject.problem(path, place, message, name, _suggestion(name, logged))
 
 
-def _asked(subject: Subject) -> Iterator[tuple[Path, Place, str, str]]:
-    """Yield path, place and name of each value that a callback or a scheduler waits for."""
+def _check_directions(subject: Subject) -> None:
+    """Find a `mode` that is neither min nor max, which Lightning takes for any text."""
+    for path, mapping in _of_kind(subject, MONITORING):
+        item = mapping.get("mode")
+        mode = subject.constant((*path, "mode"), item, DIRECTIONS[0]) if item else DIRECTIONS[0]
+        if item and mode not in DIRECTIONS and not subject.is_told((*path, "mode"), item):
+            suggestion = did_you_mean(str(mode), DIRECTIONS) or f"known: {', '.join(DIRECTIONS)}"
+            subject.problem((*path, "mode"), item.place, f"the mode {mode!r} is neither min nor max", mode, suggestion)
+
+
+def _check_plateaus(subject: Subject) -> None:
+    """Find a ReduceLROnPlateau that Lightning is not told what to monitor for."""
+    system = subject.find(("system",))
+    if system is None or subject.target_name(("system",), system) not in SYSTEM_TARGETS:
+        return  # it may be stepped by hand
+    for path, node, place in _plateaus(subject):
+        monitor = None if node.is_target or not isinstance(node.value, dict) else node.value.get("monitor")
+        if (monitor is None or monitor.value is None) and not subject.is_misspelt((*path, "monitor")):
+            name = f"{'val' if _validates(subject) else 'train'}/loss/epoch"
+            suggestion = f"write `monitor: {name}` beside `scheduler:`"
+            if node.is_target:
+                suggestion = f"write scheduler: {{scheduler: …, monitor: {name}}}"
+            message = "ReduceLROnPlateau needs to know what to monitor"
+            subject.problem(path, place, message, node.plain(), suggestion)
+
+
+def _of_kind(subject: Subject, kinds: tuple[str, ...]) -> Iterator[tuple[Path, dict[Key, Node]]]:
+    """Yield the Trainer's callbacks that are of a kind."""
     for item_path, _ in callbacks(subject):
         path, found = subject.behind(item_path)
         kind = subject.target(path, found) if found is not None else None
-        if found is None or not isinstance(found.value, dict) or not isinstance(kind, type):
-            continue
-        if derives_from(kind, MONITORING):
-            yield from (asked for asked in _monitor(subject, path, found) if asked[2] not in _ALWAYS)
-        if derives_from(kind, CHECKPOINT) and (item := found.value.get("filename")) is not None:
+        if found is not None and isinstance(found.value, dict) and isinstance(kind, type) and derives_from(kind, kinds):
+            yield path, found.value
+
+
+def _asked(subject: Subject) -> Iterator[tuple[Path, Place, str, str]]:
+    """Yield path, place and name of each value that a callback or a scheduler waits for."""
+    for path, mapping in _of_kind(subject, MONITORING):
+        yield from (asked for asked in _monitor(subject, path, mapping) if asked[2] not in _ALWAYS)
+    for path, mapping in _of_kind(subject, CHECKPOINT):
+        if (item := mapping.get("filename")) is not None:
             template = subject.constant((*path, "filename"), item)
-            for name in _TEMPLATE.findall(template) if isinstance(template, str) else ():
-                if name not in _ALWAYS:
-                    yield (*path, "filename"), item.place, name, "the filename's"
-    slot = subject.slot("scheduler")
-    if slot is not None:
-        for path, node in _scheduler_mappings(subject, *slot):
-            yield from _monitor(subject, path, node)
+            names = _TEMPLATE.findall(template) if isinstance(template, str) else []
+            yield from (
+                ((*path, "filename"), item.place, name, "the filename's") for name in names if name not in _ALWAYS
+            )
+    for path, node, _ in _plateaus(subject):
+        if isinstance(node.value, dict) and not node.is_target:
+            yield from _monitor(subject, path, node.value)
 
 
-def _monitor(subject: Subject, path: Path, node: Node) -> Iterator[tuple[Path, Place, str, str]]:
-    assert isinstance(node.value, dict)
-    item, strict = node.value.get("monitor"), node.value.get("strict")
+def _monitor(subject: Subject, path: Path, mapping: dict[Key, Node]) -> Iterator[tuple[Path, Place, str, str]]:
+    item, strict = mapping.get("monitor"), mapping.get("strict")
     if item is None or (strict is not None and subject.constant((*path, "strict"), strict, False) is not True):
         return  # not strict: it may be missing
     name = subject.constant((*path, "monitor"), item)
@@ -86,20 +119,21 @@ def _monitor(subject: Subject, path: Path, node: Node) -> Iterator[tuple[Path, P
         yield (*path, "monitor"), item.place, name, "the monitor"
 
 
-def _scheduler_mappings(subject: Subject, path: Path, node: Node) -> Iterator[tuple[Path, Node]]:
-    """Yield the mappings that give Lightning a ReduceLROnPlateau, which alone needs its monitor."""
-    if node.is_target:
-        return
-    if isinstance(node.value, dict) and "scheduler" in node.value:
-        there, found = subject.behind((*path, "scheduler"))
+def _plateaus(subject: Subject) -> Iterator[tuple[Path, Node, Place]]:
+    """Yield what gives Lightning a ReduceLROnPlateau, which alone needs its monitor, and the place of its target."""
+    slot = subject.slot("scheduler")
+    stack = [slot] if slot else []
+    while stack:
+        path, node = stack.pop()
+        one = isinstance(node.value, dict) and not node.is_target and "scheduler" in node.value
+        there, found = subject.behind((*path, "scheduler")) if one else (path, node)
         kind = subject.target(there, found) if found is not None else None
-        if isinstance(kind, type) and derives_from(kind, PLATEAU):
-            yield path, node
-        return
-    for child, _ in subject.children(path, node):
-        there, found = subject.behind(child)
-        if found is not None and isinstance(found.value, (dict, list)):
-            yield from _scheduler_mappings(subject, there, found)
+        if found is not None and isinstance(found.value, dict) and isinstance(kind, type):
+            if derives_from(kind, PLATEAU):
+                yield path, node, found.value["_target_"].place
+        elif not one and not node.is_target:
+            behind = (subject.behind(child) for child, _ in subject.children(path, node))
+            stack += [(child, item) for child, item in behind if item is not None]
 
 
 # --- what is logged
@@ -151,7 +185,7 @@ def _validates(subject: Subject) -> bool:
     if system is not None and subject.target_name(("system",), system) not in SYSTEM_TARGETS:
         return True
     item = node.value.get("val")
-    return item is not None and item.value is not None
+    return (item is not None and item.value is not None) or subject.is_misspelt(("system", "dataloaders", "val"))
 
 
 def _steps(mode: str) -> tuple[str, ...]:
@@ -168,10 +202,11 @@ def _add_losses(subject: Subject, mode: str, logged: Logged) -> None:
 
 def _add_metrics(subject: Subject, mode: str, logged: Logged) -> None:
     found = subject.modes("metrics").get(mode)
+    prefix = f"{mode}/metrics/"
     if found is None:
+        logged.open |= {prefix} if subject.is_misspelt(("system", "metrics", mode)) else set()
         return
     path, node = found
-    prefix = f"{mode}/metrics/"
     items = [(path, node)] if node.is_target else subject.children(path, node)
     if not node.is_target and not isinstance(node.value, (dict, list)):
         logged.open.add(prefix)
@@ -203,11 +238,19 @@ def _is_one_number(kind: type) -> bool:
     return torch is not None and made is torch.Tensor
 
 
+def _abbreviates(name: str, logged: str) -> bool:
+    """Tell whether a name such as val/acc stands for val/metrics/accuracy/epoch."""
+    mode, *words = name.lower().split("/")
+    own, *parts = logged.lower().split("/")
+    return mode == own and any(len(word) > 1 and part.startswith(word) for word in words for part in parts[:-1])
+
+
 def _suggestion(name: str, logged: Logged) -> str:
-    spelled = name.replace("_", "/").replace(".", "/")
-    guesses = (nearest(text, logged.names) for text in (name, spelled, f"{spelled}/epoch"))
-    match = next(filter(None, guesses), None)
     names = sorted(logged.names, key=lambda item: (not item.endswith("/epoch"), not item.startswith("val/")))
+    name = re.sub(r"^(?:test|valid(?:ation)?)(?=[/_.])", "val", name)
+    spelled = name.replace("_", "/").replace(".", "/")
+    meant = (logged_name for logged_name in names if _abbreviates(spelled, logged_name))
+    match = nearest(name, names, 0.8) or next(meant, None) or nearest(f"{spelled}/epoch", names) or nearest(name, names)
     words = f"did you mean {match!r}? Logged: " if match else "logged: "
     shown = 1
     while shown < len(names) and len(", ".join(names[: shown + 1])) < WIDTH - len(words):

@@ -7,19 +7,29 @@ import re
 from lighter.config.check.expressions import unknown_names
 from lighter.config.check.subject import LATE, Subject, within
 from lighter.config.compose import is_external
-from lighter.config.reference import expand, follow, is_import, parse_expression, reference_error, syntax_tree
+from lighter.config.reference import (
+    absolute,
+    expand,
+    follow,
+    is_import,
+    parse_expression,
+    reference_error,
+    syntax_tree,
+)
 from lighter.config.resolve import SYSTEM_IS_LIVE
 from lighter.config.tree import SEPARATOR, Node, Path, PathError, is_reference, join
-from lighter.errors import ConfigError
+from lighter.errors import ConfigError, Place
 
 _REFERENCE_INSIDE = re.compile(r"[@%](?=\w+::\w)")
 _FREE = ("vars", "sweep", "_imports_")
 
 
 def check_references(subject: Subject) -> None:
+    seen: set[tuple[Place, str]] = set()  # of several copies of one reference, the first is told of
     for path, node in subject.written:
-        if not isinstance(node.value, str) or is_import(node.value):
+        if not isinstance(node.value, str) or is_import(node.value) or (node.place, node.value) in seen:
             continue
+        seen.add((node.place, node.value))
         if is_reference(node.value, "@$"):
             _check_targets(subject, path, node)
         elif is_reference(node.value, "%"):
@@ -40,16 +50,35 @@ def _check_targets(subject: Subject, path: Path, node: Node) -> None:
         try:
             follow(subject.tree, target)
         except (PathError, ConfigError) as error:
-            place = within(node.place, written)
+            place = within(node.place, written) if is_reference(node.value, "$") else node.place
             subject.problems += reference_error(error, subject.tree, written, place, path).problems
     return None
 
 
 def _check_raw(subject: Subject, path: Path, node: Node) -> None:
+    circle = _copies(subject.config.root, path)
+    if len(circle) > 1:
+        return _tell(subject.config.root, subject, circle)
     try:
         expand(subject.tree, node, path)
     except ConfigError as error:
         subject.problems += error.problems
+    return None
+
+
+def _copies(root: Node, path: Path) -> list[Path]:
+    """Return the paths of raw references that lead to each other in a circle, which a path leads into; or none."""
+    trail: list[Path] = []
+    try:
+        while path not in trail:
+            trail.append(path)
+            node = follow(root, path)[1]
+            if not is_reference(node.value, "%"):
+                return []
+            path = follow(root, absolute(str(node.value)[1:], path))[0]
+    except (PathError, ConfigError):
+        return []
+    return trail[trail.index(path) :]
 
 
 def _check_forgotten_mark(subject: Subject, path: Path, node: Node) -> None:
@@ -74,7 +103,7 @@ def _check_forgotten_mark(subject: Subject, path: Path, node: Node) -> None:
 
 def _check_circles(subject: Subject) -> None:
     """Follow what each value needs, as building would: the Trainer first, then the early parts, then the late ones."""
-    late = LATE if subject.is_system else ()
+    late = LATE if subject.may_be_system else ()
     first = [item for item in subject.used if item[0][:1] == ("trainer",)]
     sections = [(section,) for section in ("data", "system", "args")]
     early = [item for item in subject.used if item[0][:1] in sections and item[0][:2] not in late]
@@ -87,7 +116,7 @@ def _check_circles(subject: Subject) -> None:
     walk.live.add(("system", "model"))
     walk.start([item for item in subject.written if item[0] not in ((), ("system",))])
     for circle in walk.circles:
-        _tell(subject, circle)
+        _tell(subject.tree, subject, circle)
 
 
 def _check_live_system(subject: Subject, path: Path) -> None:
@@ -133,10 +162,10 @@ class _Walk:
         return [*self.subject.children(path, node), *self.subject.referred(path, node)]
 
 
-def _tell(subject: Subject, circle: list[Path]) -> None:
+def _tell(root: Node, subject: Subject, circle: list[Path]) -> None:
     """Report a circle where its first reference stands."""
-    nodes = [(path, subject.find(path)) for path in circle]
-    references = [(path, node) for path, node in nodes if node is not None and is_reference(node.value, "@$")]
+    nodes = [(path, follow(root, path)[1]) for path in circle]
+    references = [(path, node) for path, node in nodes if is_reference(node.value, "@%$")]
     path, node = min(references, key=lambda item: (item[1].place.file, item[1].place.line, item[1].place.column))
     start = circle.index(path)
     around = map(join, (*circle[start:], *circle[:start], path))

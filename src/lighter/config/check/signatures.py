@@ -173,19 +173,30 @@ def _knowing(signature: Signature, other: Signature | None) -> Signature:
 
 def _both(first: Signature, second: Signature) -> Signature:
     """Return what two callables take that are called with the same arguments."""
-    limited = [item for item in (second, first) if not item.any_positional] or [second]
-    shortest = min(limited, key=lambda item: len(item.positional))
+    limited = [item for item in (second, first) if not item.any_positional]
+    rule = min(limited, key=_count) if limited else max(second, first, key=_count)
+    names = [item.name for item in rule.positional]
+    disputed = {
+        item.name
+        for signature in (first, second)
+        for item, name in zip(signature.positional, names, strict=False)
+        if item.name != name
+    }
     return Signature(
-        positional=shortest.positional,
-        any_positional=shortest.any_positional,
+        positional=rule.positional,
+        any_positional=rule.any_positional,
         named={
             name: second.named.get(name) or first.named[name]
             for name in (*second.named, *first.named)
             if (first.open or name in first.named) and (second.open or name in second.named)
         },
-        required=first.required | second.required,
+        required=(first.required | second.required) - disputed,
         open=first.open and second.open,
     )
+
+
+def _count(signature: Signature) -> int:
+    return len(signature.positional)
 
 
 # Functions

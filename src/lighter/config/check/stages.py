@@ -1,4 +1,4 @@
-"""What a stage needs and a config lacks, and what stands where the System takes something else."""
+"""What a stage needs and a config lacks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import inspect
 from collections.abc import Iterator
 
 from lighter.config.check.subject import Subject
-from lighter.config.structure import MODE_TABLES, STAGES, SYSTEM_TARGETS
-from lighter.config.tree import Node, Path, is_reference, key_text
-from lighter.errors import Place, Problem, did_you_mean
-
-OTHER_TOOLS = ("target", "_target", "class_path", "class", "_class_", "type", "name", "__target__", "object")
-BUILT = ("model", "criterion", "inferer")  # slots that hold one object
+from lighter.config.structure import STAGES, SYSTEM_TARGETS
+from lighter.config.tree import Path, is_reference, join, key_text
+from lighter.errors import Problem, did_you_mean
 
 
 def check_stage(subject: Subject) -> None:
@@ -19,7 +16,6 @@ def check_stage(subject: Subject) -> None:
         subject.problems += missing(subject, subject.stage)
     if subject.is_system:
         _check_data(subject)
-        _check_slots(subject)
     if subject.imports:
         _check_stage_arguments(subject)
 
@@ -29,11 +25,10 @@ def missing(subject: Subject, stage: str) -> Iterator[Problem]:
     system = subject.find(("system",))
     if system is None or not subject.is_system:
         return
-    place = system.key_place or system.place
     if stage == "fit" and not _overrides(subject, "configure_optimizers") and subject.slot("optimizer") is None:
-        yield _needs("fit", "an optimizer", place, "system::optimizer")
+        yield from _needs(subject, "fit", "an optimizer", ("system", "optimizer"))
     if stage == "fit" and not _overrides(subject, "training_step") and subject.slot("criterion") is None:
-        yield _needs("fit", "a criterion", place, "system::criterion")
+        yield from _needs(subject, "fit", "a criterion", ("system", "criterion"))
     mode = STAGES[stage][0]
     if subject.find(("data",)) is not None or _overrides(subject, f"{mode}_dataloader"):
         return
@@ -42,12 +37,14 @@ def missing(subject: Subject, stage: str) -> Iterator[Problem]:
         return  # something that gives them by mode
     item = subject.behind((*path, mode))[1] if table is not None else None
     if item is None or item.value is None or subject.may_be_absent((*path, mode), item):
-        place = (table.key_place or table.place) if table is not None else place
-        yield _needs(stage, f"a dataloader for {mode!r}", place, f"system::dataloaders::{mode}")
+        yield from _needs(subject, stage, f"a dataloader for {mode!r}", ("system", "dataloaders", mode))
 
 
-def _needs(stage: str, what: str, place: Place, path: str) -> Problem:
-    return Problem(f"{stage} needs {what}", place, path, None, None)
+def _needs(subject: Subject, stage: str, what: str, path: Path) -> Iterator[Problem]:
+    """Tell what is missing where it would stand, unless it is there under a name that is told of."""
+    there = next(filter(None, (subject.find(path[:depth]) for depth in range(len(path), 0, -1))))
+    if not subject.is_misspelt(path):
+        yield Problem(f"{stage} needs {what}", there.key_place or there.place, join(path))
 
 
 def _overrides(subject: Subject, hook: str) -> bool:
@@ -72,38 +69,6 @@ def _check_data(subject: Subject) -> None:
     if not subject.may_be_absent(("data",), data):
         message = "`data` stands in place of system::dataloaders: keep one of the two"
         subject.problem(("system", "dataloaders"), loaders.key_place or loaders.place, message)
-
-
-def _check_slots(subject: Subject) -> None:
-    """Find plain values where only something built can stand."""
-    slots: list[tuple[str, Path]] = [(slot, ("system", slot)) for slot in BUILT]
-    slots += [("dataloaders", path) for path, _ in subject.modes("dataloaders").values()]
-    for slot, path in slots:
-        if subject.uses(path):
-            node = subject.find(path)
-            if node is not None:
-                _check_built(subject, slot, path, node)
-    for path, table in subject.modes("adapters").values():
-        if isinstance(table.value, dict) and not table.is_target:
-            for key, item in table.value.items():
-                _check_built(subject, "adapters", (*path, key), item)
-
-
-def _check_built(subject: Subject, slot: str, path: Path, node: Node) -> None:
-    if node.value is None or node.is_target or is_reference(node.value, "@%$"):
-        return
-    if not isinstance(node.value, dict):
-        if not (isinstance(node.value, list) and slot == "dataloaders"):
-            message = f"takes an object, not {node.plain()!r}"
-            suggestion = "write a mapping with a `_target_`, a reference (@path) or an expression ($…)"
-            subject.problem(path, node.place, message, node.plain(), suggestion)
-        return
-    if slot == "dataloaders" and any(item.is_target for item in node.value.values()):
-        return  # several loaders, by name
-    meant = next((key for key in node.value if key in OTHER_TOOLS), None)
-    suggestion = "did you mean '_target_'?" if meant else "say what to build: `_target_: …`"
-    place = node.value[meant].key_place if meant else node.key_place
-    subject.problem(path, place or node.place, "this mapping has no `_target_`", node.plain(), suggestion)
 
 
 def _check_stage_arguments(subject: Subject) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -20,7 +20,19 @@ from lighter.config.reference import (
 )
 from lighter.config.structure import MODE_TABLES, SLOTS, STAGES, SYSTEM_TARGETS
 from lighter.config.targets import TargetError, import_object
-from lighter.config.tree import Key, Node, Path, PathError, Plain, Scalar, is_reference, join, nodes
+from lighter.config.tree import (
+    SEPARATOR,
+    Key,
+    Node,
+    Path,
+    PathError,
+    Plain,
+    Scalar,
+    is_reference,
+    join,
+    key_text,
+    nodes,
+)
 from lighter.errors import ConfigError, Place, Problem
 
 SLOTS_OF = {  # beside those by mode
@@ -40,6 +52,7 @@ class Subject:
     config: Config
     stage: str | None
     imports: bool  # may modules be imported?
+    told: Sequence[Problem] = ()  # by whoever composed it
     problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,6 +65,30 @@ class Subject:
         self, path: Path, place: Place, message: str, value: object = None, suggestion: str | None = None
     ) -> None:
         self.problems.append(Problem(message, place, join(path) or None, value, suggestion))
+
+    @property
+    def known(self) -> Iterator[Problem]:
+        """All problems that are known by now."""
+        yield from self.told
+        yield from self.problems
+
+    def is_told(self, path: Path, node: Node | None = None) -> bool:
+        """Tell whether a problem is known of a path, of what is beneath it, or of a value that is copied to it."""
+        at = join(path)
+        return any(
+            problem.path == at
+            or (problem.path or "").startswith(f"{at}{SEPARATOR}")
+            or (node is not None and problem.place == node.place and _is_of(problem, node))
+            for problem in self.known
+        )
+
+    def is_misspelt(self, path: Path) -> bool:
+        """Tell whether a problem is known of a key that was meant to be one of a path's."""
+        names = {join(path[:depth]): repr(key_text(key)) for depth, key in enumerate(path)}
+        told = [
+            (problem.path.rpartition(SEPARATOR)[0], problem.suggestion or "") for problem in self.known if problem.path
+        ]
+        return any(parent in names and names[parent] in suggestion for parent, suggestion in told)
 
     # --- what the stage uses
 
@@ -238,6 +275,12 @@ class Subject:
         found = self.target(("system",), node) if node else None
         return isinstance(found, type) and derives_from(found, SYSTEM_TARGETS)
 
+    @property
+    def may_be_system(self) -> bool:
+        """Whether the `system` is one, or something that only importing would tell."""
+        node = self.find(("system",))
+        return self.is_system or node is None or self.target(("system",), node) is None
+
     def slot(self, name: str) -> tuple[Path, Node] | None:
         """Return path and node of one of the System's slots, behind references; None where it is absent or null."""
         if not self.is_system:
@@ -257,6 +300,11 @@ class Subject:
             if used and node is not None and node.value is not None and not self.may_be_absent(path, node):
                 modes[mode] = path, node
         return modes
+
+
+def _is_of(problem: Problem, node: Node) -> bool:
+    """Tell whether a problem at a value's place is its own: all that an override says has one place."""
+    return bool(node.place.file) or problem.value == node.plain()
 
 
 def within(place: Place, text: str) -> Place:

@@ -198,6 +198,8 @@ def _against(node: Node, annotation: Any) -> _Misfit | None:
             return _items(node, annotation, origin)
         readable = isinstance(value, str) and origin in _READABLE and (not args or not _misfit(node, args[0]))
         return None if readable or (isinstance(value, dict) and origin in _ITERABLE) else misfit
+    if isinstance(value, list) and hasattr(origin, "__getitem__"):  # a list is as good as a Dataset
+        return None
     return None if isinstance(value, dict) or _is_made_from_anything(origin) or isinstance(value, origin) else misfit
 
 
