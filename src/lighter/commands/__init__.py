@@ -29,7 +29,7 @@ class Help:
     examples: tuple[str, ...]
 
 
-NAMES = ("fit", "validate", "test", "predict", "check", "show")
+NAMES = ("fit", "validate", "test", "predict", "check", "show", "trace", "schema")
 
 CKPT = ("--ckpt PATH|best|last", "Start from a checkpoint: a path, or the best or last of this config's newest run.")
 CHECK = ("--no-check", "Begin at once, without looking for mistakes first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,4 +53,4 @@ def _mend(text: str) -> str:
 def _is_source(text: str) -> bool:
     if text.startswith("~"):
         return False
-    return (text.endswith(SUFFIXES) and "=" not in text) or Path(text).is_file()
+    return (text.endswith(SUFFIXES) and "=" not in text) or os.path.isfile(text)  # noqa: PTH113 (pathlib raises on long names)
