@@ -64,7 +64,8 @@ from torchmetrics.image import PeakSignalNoiseRatio
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from lighter.config.check import values
-from lighter.config.check.values import Contradiction, contradiction, describe_annotation
+from lighter.config.check.values import Contradiction, contradiction
+from lighter.config.check.wording import describe_annotation
 from lighter.config.tree import Node, Path
 from lighter.errors import Place
 
