@@ -52,7 +52,8 @@ LAYERS = (
     "{_target_: torch.nn.LSTM, input_size: 8, hidden_size: 8, num_layers: 2}",
 )
 MEASURE = """\
-import json, sys, time
+import gc, json, sys, time
+gc.disable()  # as the commands do until everything is imported and checked
 from lighter.config.targets import import_object
 from lighter.config.tree import nodes
 from lighter.config import compose

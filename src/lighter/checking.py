@@ -30,7 +30,10 @@ def find_problems(
             import_project(config)
         except ConfigError as error:
             problems += error.problems
-    problems += check(config, stage, imports=imports)
+    try:
+        problems += check(config, stage, imports=imports, told=tuple(problems))
+    except ConfigError as error:  # its references expand to more than can be looked at
+        problems += error.problems
     return config, in_file_order(problems, config.sources, config.overrides)
 
 

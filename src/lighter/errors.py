@@ -10,7 +10,7 @@ from pathlib import Path
 
 WIDTH = 110  # of a source line in a message
 LINE = 120  # the longest line of a message
-MESSAGE = 1000  # the longest message: what is said of a value quotes the value
+MESSAGE = 5000  # the longest message
 PACKAGE = Path(__file__).parent
 
 
@@ -116,9 +116,13 @@ def render_problem(problem: Problem, *, source: bool = True) -> str:
 
 def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
     """Return one problem in lines that fit on a screen; `read` returns the lines of a file."""
-    where = [str(problem.place or ""), shorten(problem.path or "")]
+    parts = [
+        _on_one_line(str(problem.place or "")),
+        _on_one_line(shorten(problem.path or "")),
+        _printable(_brief(problem.message, problem.value)),
+    ]
     lines = [""]
-    for part in filter(None, [*map(_on_one_line, where), _printable(shorten(problem.message, MESSAGE))]):
+    for part in filter(None, parts):
         first, *more = part.split("\n")
         if not lines[-1]:
             lines = [first]
@@ -131,8 +135,16 @@ def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
     if problem.place and problem.place.file:
         lines += _excerpt(problem.place, read)
     if problem.suggestion:
-        lines += _folded(f"  {_printable(shorten(problem.suggestion, MESSAGE))}")
+        lines += _folded(f"  {_printable(_brief(problem.suggestion, problem.value))}")
     return "\n".join(lines)
+
+
+def _brief(text: str, value: object) -> str:
+    """Return a message or a suggestion, with a long value that it quotes shortened."""
+    for quoted in (repr(value), value):
+        if isinstance(quoted, str) and len(quoted) > WIDTH:
+            text = text.replace(quoted, shorten(quoted))
+    return shorten(text, MESSAGE)
 
 
 def _printable(text: str) -> str:
@@ -194,9 +206,9 @@ def _excerpt(place: Place, read: Callable[[str], list[str]]) -> list[str]:
     if not 0 < place.line <= len(lines):
         return []
     number = f"{place.line:5d}"
-    text, column = _printable(lines[place.line - 1].replace("\t", " ")), max(place.column - 1, 0)
-    if len(text) > WIDTH:  # show a window that begins a little before the place
-        start = max(0, min(column - WIDTH // 3, len(text) - WIDTH))
-        text = f"{'…' * (start > 0)}{text[start : start + WIDTH]}{'…' * (start + WIDTH < len(text))}"
-        column += (start > 0) - start
-    return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * column}^"]
+    line, column = lines[place.line - 1], max(place.column - 1, 0)
+    start = max(0, min(column - WIDTH // 3, len(line) - WIDTH))  # of a long line, show what is around the place
+    shown = _printable(line[start : start + WIDTH].replace("\t", " "))
+    before = "…" * (start > 0)
+    text = f"{before}{shown}{'…' * (start + WIDTH < len(line))}"
+    return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * min(column - start + len(before), len(text))}^"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import sys
 import tempfile
@@ -63,15 +64,15 @@ def _forget() -> None:
 
 def _folder(config: Config) -> Path | None:
     node = config.find("project")
-    if node is None or node.value is None:
+    if node is None or not isinstance(node.value, str):  # no text is told of as part of the structure
         here = Path.cwd()
         return here if (here / MARKER).is_file() else None
-    name = Path(str(node.value))
+    name = Path(node.value)
     places = [Path.cwd() / name]
     if node.place.file:
         places.append(Path(node.place.file).resolve().parent / name)
     for place in places:
-        if place.is_dir():
+        if os.path.isdir(place):  # noqa: PTH112 (pathlib raises on names that cannot exist)
             return place.resolve()
     siblings = (item.name for item in places[-1].parent.glob("*/"))
     raise ConfigError(

@@ -62,14 +62,14 @@ def test_an_import_of_nothing_is_an_error_where_it_is_used() -> None:
     assert (
         screen(lambda: built("vars:\n  i: '$import maths'\n  x: '$maths.pi'"))
         == """
-config.yaml:2:6: cannot import 'maths': there is no module 'maths'
+config.yaml:2:6: vars::i: cannot import 'maths': there is no module 'maths'
     2 |   i: '$import maths'
       |      ^
   did you mean 'math'?
 """
     )
     with pytest.raises(
-        ConfigError, match=r"config.yaml:1:17: cannot import 'math.pie': the module 'math' has no 'pie'"
+        ConfigError, match=r"config.yaml:1:17: _imports_::p: cannot import 'math.pie': the module 'math' has no 'pie'"
     ):
         built("_imports_: {p:  math.pie}\nvars: {x: '$p'}")
     assert built("_imports_: {p: math.pie}\nvars: {x: '$1'}") == 1

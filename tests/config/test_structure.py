@@ -32,11 +32,11 @@ config.yaml:8:1: arg: 'arg' is not a known section
       | ^
   did you mean 'args'?
 
-config.yaml:10:7: seed: must be a whole number
+config.yaml:10:7: seed: must be a whole number, not 'one'
    10 | seed: one
       |       ^
 
-config.yaml:11:10: project: must be a folder
+config.yaml:11:10: project: must be a folder, not 5
    11 | project: 5
       |          ^
 
@@ -87,10 +87,6 @@ vars: {x: {_target_: d, _disable_: true}}
     assert (
         screen(lambda: compose([write(text, head="")]))
         == """
-config.yaml:1:1: trainer: 'trainer' must be a mapping with a `_target_`, such as pytorch_lightning.Trainer
-    1 | trainer: {_targt_: pytorch_lightning.Trainer}
-      | ^
-
 config.yaml:1:11: trainer::_targt_: '_targt_' is not a reserved key
     1 | trainer: {_targt_: pytorch_lightning.Trainer}
       |           ^
@@ -116,7 +112,7 @@ config.yaml:6:25: vars::x::_disable_: '_disable_' is not a reserved key
       |                         ^
   did you mean '_disabled_'?
 
-6 problems
+5 problems
 """
     )
 

@@ -52,7 +52,7 @@ def test_a_module_of_a_package_is_imported_on_the_way() -> None:
     ("name", "message", "suggestion"),
     [
         ("collections.Countr", "the module 'collections' has no 'Countr'", "did you mean 'collections.Counter'?"),
-        ("collections.Counter.most_comon", "the type 'collections.Counter' has no 'most_comon'", "most_common"),
+        ("collections.Counter.most_comon", "the class 'collections.Counter' has no 'most_comon'", "most_common"),
         ("jsn.loads", "there is no module 'jsn'", "did you mean 'json'?"),
         ("tmie.sleep", "there is no module 'tmie'", "pip install tmie"),
         ("project.parts.Net", "there is no module 'project'", "the config needs `project: FOLDER`"),

@@ -28,6 +28,9 @@ _MENDS = {  # of what the parser says
     "did not find expected ',' or '}'": "a ',' is missing, or the '{{' of line {line} is not closed",
 }
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
+_TOO_MANY = f"holds more than {MAX_NODES} values"
+_MAX_BYTES = 20_000_000  # of a file
+_MAX_DIGITS = 1000  # of a whole number: Python refuses to write those of more than 4300
 _TYPES: dict[str, Any] = {
     _TAG + "int": int,
     _TAG + "float": (int, float),
@@ -77,8 +80,13 @@ def is_text(text: str) -> bool:
 
 
 def resolve_scalar(text: str) -> Scalar:
-    """Return what plain (unquoted) YAML text means: numbers as YAML 1.2, booleans as PyYAML, the rest text."""
+    """Return what plain (unquoted) YAML text means: numbers as YAML 1.2, booleans as PyYAML, the rest text.
+
+    A whole number that is too long to be one stays text.
+    """
     if _INT.fullmatch(text):
+        if len(text) > _MAX_DIGITS:
+            return text
         digits = text.lstrip("+-")
         return int(text, 8) if digits.startswith("0o") else int(text, 16) if digits.startswith("0x") else int(text)
     if _FLOAT.fullmatch(text):
@@ -92,6 +100,7 @@ class _Loader(yaml.cyaml.CParser):  # type: ignore[misc,name-defined]
     """Compose nodes with C's speed; what a plain scalar means is left to `resolve_scalar`."""
 
     depth = 0
+    count = 0
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
         if kind is not yaml.ScalarNode:
@@ -101,10 +110,13 @@ class _Loader(yaml.cyaml.CParser):  # type: ignore[misc,name-defined]
         return _MERGE if value == "<<" else _PLAIN
 
     def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
-        """Stop at a depth that the parser's own recursion, which is in C, would not survive."""
+        """Stop at a depth that the parser's own recursion, which is in C, would not survive, and at a size."""
         self.depth += 1
+        self.count += 1
         if self.depth > MAX_DEPTH and parent is not None:
             raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=parent.start_mark)
+        if self.count > 2 * MAX_NODES and parent is not None:  # a key is a node too
+            raise yaml.MarkedYAMLError(problem=_TOO_MANY, problem_mark=parent.start_mark)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -118,7 +130,7 @@ def load_file(file: str, said_by: str = "") -> Patch:
         PartlyReadError: with every duplicate key and unusable tag.
     """
     try:
-        text = FilePath(file).read_bytes().decode("utf-8-sig")
+        text = _bytes(file).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
@@ -138,6 +150,19 @@ def load_file(file: str, said_by: str = "") -> Patch:
     if not isinstance(patch.value, list):
         raise ConfigError("a config is a mapping of sections (trainer:, system:, …)", place=patch.place)
     return patch
+
+
+def _bytes(file: str) -> bytes:
+    """Return what is in a file. A device or a pipe may have no end, and cannot be read again by other processes."""
+    path = FilePath(file)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        suggestion = "save what it gives as a file"
+        raise ConfigError(f"{file!r} is a device or a pipe, not a file", value=file, suggestion=suggestion)
+    with path.open("rb") as opened:
+        content = opened.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"{file!r} holds more than {_MAX_BYTES // 1_000_000} MB", value=file)
+    return content
 
 
 def load_text(text: str, origin: Place) -> Patch:
@@ -236,9 +261,8 @@ class _Reader:
         text: str = node.value
         if node.tag in (_MERGE, _TAG + "str"):
             return text
-        try:
-            meaning = resolve_scalar(text)
-        except ValueError:  # Python refuses to read integers of thousands of digits
+        meaning = resolve_scalar(text)
+        if isinstance(meaning, str) and not is_text(text):
             self._problem("is too long a number", place, text)
             return None
         if node.tag == _PLAIN:
@@ -345,8 +369,8 @@ def _syntax_error(error: yaml.YAMLError, text: str, origin: Place) -> ConfigErro
         message = "a config is one YAML document: '---' begins a second one"
     elif "duplicate anchor" in (context or ""):
         message = "an anchor of this name is there already"
-    elif problem == _TOO_DEEP:
-        message = _TOO_DEEP
+    elif problem in (_TOO_DEEP, _TOO_MANY):
+        message = problem
     elif "cannot start any token" in problem and column > 1 and lines[line - 1][column - 2] in "\"'":
         message = f"not valid YAML: this {lines[line - 1][column - 2]} closes a quote"
         suggestion = "a quote that began in a line above is not closed there"

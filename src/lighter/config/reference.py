@@ -25,6 +25,8 @@ from lighter.config.tree import (
 from lighter.errors import ConfigError, Place, Problem
 
 MAX_HOPS = 100  # references behind references
+KNOWN_NAMES = "an expression knows builtins, references (@path) and the names in `_imports_`"
+SYSTEM_IS_LIVE = "'@system' is the live System, which exists only in what is built late: optimizer and scheduler"
 
 _REFERENCE = re.compile(r"@(?:::)*-?\w+(?:::-?\w+)*")
 _COPY = re.compile(r"%(?:::)*\w+::\w")
@@ -91,13 +93,24 @@ def syntax_tree(expression: Expression, node: Node, path: Path) -> ast.Expressio
         ConfigError: it does not parse.
     """
     try:
-        return ast.parse(expression.code, mode="eval")
+        tree = ast.parse(expression.code, mode="eval")
+        if _is_deep(tree):
+            raise RecursionError("it is nested too deeply")
+        return tree
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         message = f"the expression {node.value!r} does not parse: {reason}"
         suggestion = "references in an expression are written with '@'" if _COPY.search(str(node.value)) else None
         where = join(path)
         raise ConfigError(message, place=node.place, path=where, value=node.value, suggestion=suggestion) from error
+
+
+def _is_deep(tree: ast.AST) -> bool:
+    """Tell whether a tree has more levels than a recursion over it should take on."""
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return bool(level)
 
 
 class _Scanner:

@@ -18,7 +18,9 @@ from lighter.config.compose import Config
 from lighter.config.engine import Engine, Reference, Step
 from lighter.config.imports import import_statement, import_table, required
 from lighter.config.reference import (
+    KNOWN_NAMES,
     MAX_HOPS,
+    SYSTEM_IS_LIVE,
     Expression,
     absolute,
     expand,
@@ -36,8 +38,6 @@ from lighter.config.tree import Key, Node, Path, PathError, is_reference, join, 
 from lighter.errors import BuildError, ConfigError, Place, did_you_mean
 
 _DISABLED = "_disabled_"
-KNOWN_NAMES = "an expression knows builtins, references (@path) and the names in `_imports_`"
-SYSTEM_IS_LIVE = "'@system' is the live System, which exists only in what is built late: optimizer and scheduler"
 
 
 class Resolver:

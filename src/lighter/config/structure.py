@@ -87,11 +87,17 @@ def _is_section(path: Sequence[Key]) -> bool:
 def _system(system: Node) -> Iterable[Problem]:
     assert isinstance(system.value, dict)
     yield from _unknown(system, ("system",), SLOTS, "argument of lighter.System")
-    for slot, modes in MODE_TABLES.items():
+    yield from mode_problems(system, MODE_TABLES)
+
+
+def mode_problems(system: Node, slots: Iterable[str]) -> Iterable[Problem]:
+    """Yield the unknown keys of these slots, which a System has by mode."""
+    assert isinstance(system.value, dict)
+    for slot in slots:
         table = system.value.get(slot)
         if table is None or table.is_target or not isinstance(table.value, dict):
             continue
-        yield from _unknown(table, ("system", slot), modes, "mode")
+        yield from _unknown(table, ("system", slot), MODE_TABLES[slot], "mode")
         if slot == "adapters":
             for mode, adapters in table.value.items():
                 if isinstance(adapters.value, dict) and not adapters.is_target:
@@ -151,7 +157,7 @@ def _scalars(root: Node) -> Iterable[Problem]:
         if node is None or node.value is None or is_reference(node.value, "@%$"):
             continue
         if not isinstance(node.value, kind) or isinstance(node.value, bool):
-            yield Problem(f"must be {what}", node.place, name, node.plain())
+            yield Problem(f"must be {what}, not {node.plain()!r}", node.place, name, node.plain())
 
 
 def _target(node: Node) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -95,12 +96,18 @@ def _failed(module: str, error: BaseException, reason: str) -> str:
 def _top_level(module: str) -> str | None:
     """Suggest what to do about a top-level module that is missing."""
     top = module.split(".")[0]
-    known = {*sys.modules, *sys.stdlib_module_names, *(found.name for found in pkgutil.iter_modules())}
+    known = {*sys.modules, *sys.stdlib_module_names, *_importable(tuple(sys.path))}
     if not top or top in known:
         return None
     if top == "project":
         return "the config needs `project: FOLDER`"
     return did_you_mean(top, (name for name in known if "." not in name), 0.85) or f"not installed? pip install {top}"
+
+
+@functools.lru_cache(maxsize=1)
+def _importable(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the modules in the folders of a path."""
+    return tuple(found.name for found in pkgutil.iter_modules(path))
 
 
 def _names(owner: object) -> list[str]:

@@ -40,7 +40,7 @@ def check(
     check_adapters(subject)
     check_sharing(subject)
     check_monitors(subject)
-    return in_file_order(subject.problems, config.sources, config.overrides)
+    return in_file_order(subject.settle(), config.sources, config.overrides)
 
 
 def runnable(config: Config, *, imports: bool = True) -> dict[str, str]:

@@ -13,7 +13,7 @@ from lighter.config.check.help import argument_help, argument_text, summary
 from lighter.config.check.objects import check_mapping
 from lighter.config.check.signatures import Argument, Signature, signature_of
 from lighter.config.check.subject import Subject
-from lighter.config.check.values import contradiction
+from lighter.config.check.values import Contradiction, contradiction
 from lighter.config.structure import RESERVED, SYSTEM_TARGETS
 from lighter.config.targets import TargetError, import_object, is_dotted
 from lighter.config.tree import Key, Node, Path, is_reference, join, key_text
@@ -23,10 +23,10 @@ MODES = ("default", "callable")
 
 
 def check_components(subject: Subject) -> None:
-    for path, node in subject.written:
+    for path, node in subject.until_full(subject.written):
         if node.is_target:
             _check_mode(subject, path, node)
-    for path, node in subject.components:
+    for path, node in subject.until_full(subject.components):
         assert isinstance(node.value, dict)
         positional = _positional(subject, path, node)
         target = _target(subject, path, node)
@@ -93,7 +93,7 @@ def _target(subject: Subject, path: Path, node: Node) -> Callable[..., object] |
     try:
         found = subject.imported_target(name)
     except TargetError as error:
-        if not (_is_of_project(name) and subject.is_told(("project",))):
+        if not (_is_of_project(name) and (subject.is_told(("project",)) or subject.is_misspelt(("project",)))):
             suggestion = _of_project(subject, name) or _with_summary(error)
             subject.problem(where, item.place, error.message, name, suggestion)
         return None
@@ -150,35 +150,31 @@ class _Call:
         }
 
     def check(self) -> None:
-        meant = self.check_names()
+        self.check_names()
         if self.positional is not None and self.check_positional(self.positional):
-            self.check_missing(len(self.positional), meant)
+            self.check_missing(len(self.positional))
         for name, (key, item) in self.given.items():
             if name in self.signature.named and self.subject.uses((*self.path, key)):
                 self.check_value((*self.path, key), item, self.signature.named[name])
         for argument, (path, item) in zip(self.signature.positional, self.positional or (), strict=False):
             self.check_value(path, item, argument)
 
-    def check_names(self) -> set[str]:
-        """Find unknown arguments, and return those that they were meant to be."""
+    def check_names(self) -> None:
         signature = self.signature
-        meant: set[str] = set()
         if signature.open or (self.path == ("system",) and self.name in SYSTEM_TARGETS):
-            return meant
+            return
         unknown = {name: item for name, (_, item) in self.given.items() if name not in signature.named}
         inherited = {name: item for name, item in unknown.items() if self.is_inherited(item)}
         for name, item in unknown.items():
             if name in inherited or self.is_meant_as_reserved(name):
                 continue
             message, suggestion, match = unknown_argument(self.name, name, signature.named)
-            meant |= {match} if match else set()
             if match and (text := argument_help(signature.named[match].owner, match)):
                 suggestion = f"{suggestion} {match}: {text}"
             place = item.key_place or item.place
             self.subject.problem((*self.path, name), place, message, name, suggestion)
         if inherited:
             self.tell_inherited(inherited)
-        return meant
 
     def is_inherited(self, item: Node) -> bool:
         """Tell whether an argument was written for the target that a later source replaced."""
@@ -196,7 +192,7 @@ class _Call:
         message = (
             f"{self.name} takes no argument{'s' * (len(inherited) > 1)} {names},\n  which {origin} gave to {old.value}"
         )
-        key = key_text(self.path[-1])
+        key = join(self.path) if isinstance(self.path[-1], int) else key_text(self.path[-1])
         suggestion = f"write '={key}:' to replace all of {join(self.path)} instead of merging into it"
         if self.target_node.place.override:
             suggestion = f"replace all of it: '={join(self.path)}={{_target_: {self.name}, …}}'"
@@ -218,14 +214,18 @@ class _Call:
                 self.subject.problem((*self.path, argument.name), item.key_place or item.place, message, argument.name)
         return fits
 
+    def is_misspelt(self, name: str) -> bool:
+        return self.subject.is_misspelt((*self.path, name))
+
     def is_meant_as_reserved(self, name: str) -> bool:
         return name.startswith("_") and name.endswith("_") and self.subject.is_told((*self.path, name))
 
-    def check_missing(self, count: int, meant: set[str]) -> None:
+    def check_missing(self, count: int) -> None:
         if self.mode() != "default" or any(map(self.is_meant_as_reserved, self.given)):
             return
-        given = {*self.given, *meant, *(argument.name for argument in self.signature.positional[:count])}
-        missing = [name for name in self.order() if name in self.signature.required - given]
+        given = {*self.given, *(argument.name for argument in self.signature.positional[:count])}
+        required = self.signature.required - given
+        missing = [name for name in self.order() if name in required and not self.is_misspelt(name)]
         if not missing:
             return
         names = " and ".join(filter(None, [", ".join(map(repr, missing[:-1])), repr(missing[-1])]))
@@ -253,7 +253,7 @@ class _Call:
     def check_value(self, path: Path, item: Node, argument: Argument) -> None:
         check_mapping(self.subject, path, item, argument.annotation)
         wrong = contradiction(item, argument.annotation, argument.default)
-        if wrong is None or (not wrong.path and _is_documented(argument, item)):
+        if wrong is None or (not wrong.path and _is_documented(argument, item, wrong)):
             return
         if self.subject.is_told((*path, *wrong.path), wrong.node):
             return
@@ -271,12 +271,15 @@ class _Call:
         return f"did you mean '%{text}'?"
 
 
-def _is_documented(argument: Argument, item: Node) -> bool:
+def _is_documented(argument: Argument, item: Node, wrong: Contradiction) -> bool:
     """Tell whether the help of an argument speaks of a value that its annotation leaves out."""
     text = argument_text(argument.owner, argument.name)
     if isinstance(item.value, list):
-        return re.search(r"\b(?:list|tuple|sequence|iterable)s?\b", text, re.IGNORECASE) is not None
-    return isinstance(item.value, str) and re.search(rf"[\"'`]{re.escape(item.value)}[\"'`]", text) is not None
+        takes_others = " list of " in wrong.message.rpartition(", not ")[0]
+        return not takes_others and re.search(r"\b(?:list|tuple|sequence|iterable)s?\b", text, re.I) is not None
+    if not isinstance(item.value, str) or ("." in item.value and is_dotted(item.value)):
+        return False  # what a dotted name leads to may be documented, but not the text
+    return re.search(rf"[\"'`]{re.escape(item.value)}[\"'`]", text) is not None
 
 
 def _source(place: Place) -> str:

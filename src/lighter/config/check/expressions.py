@@ -12,8 +12,7 @@ from types import ModuleType, NoneType
 
 from lighter.config.check.subject import Subject, within
 from lighter.config.imports import Import, required
-from lighter.config.reference import is_import, parse_expression, syntax_tree
-from lighter.config.resolve import KNOWN_NAMES
+from lighter.config.reference import KNOWN_NAMES, is_import, parse_expression, syntax_tree
 from lighter.config.targets import TargetError, import_object
 from lighter.config.tree import Node, Path, is_reference, join, key_text, nodes
 from lighter.errors import ConfigError, did_you_mean
@@ -34,7 +33,7 @@ _LOOKS_FIRST = {"hasattr", "getattr"}  # an expression that asks whether an attr
 
 def check_expressions(subject: Subject) -> None:
     used: set[str] = set()
-    for path, node in subject.written:
+    for path, node in subject.until_full(subject.written):
         if is_reference(node.value, "$") and not is_import(node.value):
             used |= _check_expression(subject, path, node)
     if subject.imports:
@@ -61,7 +60,8 @@ def _check_expression(subject: Subject, path: Path, node: Node) -> set[str]:
 
 def _can_be_known(subject: Subject) -> bool:
     table = subject.find(("_imports_",))
-    return table is None or isinstance(table.value, (dict, NoneType))
+    is_readable = table is None or isinstance(table.value, (dict, NoneType))
+    return is_readable and not subject.is_misspelt(("_imports_",))
 
 
 def _known(subject: Subject) -> set[str]:
@@ -161,7 +161,7 @@ def _check_imports(subject: Subject, used: set[str]) -> None:
     with contextlib.suppress(ConfigError):  # told of already
         items.update(dict.fromkeys(required(subject.tree)))
     items.update({item: None for name, item in subject.names.items() if subject.stage is None or name in used})
-    for item in items:
+    for item in subject.until_full(items):
         try:
             item.load()
         except ConfigError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -61,11 +62,11 @@ class Flow:
 
     def shaken(self) -> Flow:
         """Return the flow after something that may have changed the names in any way."""
-        return replace(self, lost=True, filled=True)
+        return self if self.lost and self.filled else replace(self, lost=True, filled=True)
 
     def __or__(self, other: Flow) -> Flow:
         """Return the flow where two paths meet."""
-        if self.dead or other.dead:
+        if self is other or self.dead or other.dead:
             return self if other.dead else other
         agree = _names(self.places) == _names(other.places) and self.more_places == other.more_places
         return Flow(
@@ -85,6 +86,62 @@ class Flow:
 
 
 DEAD = Flow(dead=True)
+
+
+def is_held(node: ast.AST, flow: Flow) -> bool:
+    """Tell whether an expression is a variable that holds the names."""
+    return isinstance(node, ast.Name) and node.id in flow.held
+
+
+def holds(node: ast.expr, flow: Flow) -> bool:
+    """Tell whether an expression is a dictionary with all of the names as they are, perhaps among others."""
+    match node:
+        case ast.Name():
+            return is_held(node, flow)
+        case ast.Dict(keys=[*_, None], values=[*_, last]):
+            return holds(last, flow)
+        case ast.BinOp(op=ast.BitOr() | ast.Add(), right=last):
+            return holds(last, flow)
+        case ast.Call(func=ast.Attribute(value=value, attr="copy" | "items"), args=[]):
+            return holds(value, flow)
+        case ast.Call(func=ast.Name(id="dict" | "list" | "OrderedDict"), args=[value], keywords=[]):
+            return holds(value, flow)
+        case ast.Call(func=ast.Name(id="dict" | "OrderedDict"), keywords=[*_, ast.keyword(arg=None, value=value)]):
+            return holds(value, flow)
+    return False
+
+
+def split(test: ast.expr, flow: Flow) -> tuple[Flow, Flow]:
+    """Return the flows where a test holds and where it does not."""
+    match test:
+        case ast.UnaryOp(op=ast.Not()):
+            return split(test.operand, flow)[::-1]
+        case ast.BoolOp(op=ast.And()):
+            then, otherwise = flow, DEAD
+            for value in test.values:
+                then, fails = split(value, then)
+                otherwise |= fails
+            return then, otherwise
+        case ast.BoolOp(op=ast.Or()):
+            turned: list[ast.expr] = [ast.UnaryOp(ast.Not(), value) for value in test.values]
+            return split(ast.BoolOp(ast.And(), turned), flow)[::-1]
+    some = _some(test, flow)
+    if some is None:
+        return flow, flow
+    none = flow.through({}, False)
+    return (flow, none) if some else (none, flow)
+
+
+def _some(test: ast.expr, flow: Flow) -> bool | None:
+    """Tell whether a test means that names are left (True) or that none is (False)."""
+    match test:
+        case ast.Compare(left=left, ops=[operator], comparators=[ast.Constant(value=0) | ast.Dict(keys=[])]):
+            sized = _some(left, flow)
+            kinds = {ast.Gt: sized, ast.NotEq: sized, ast.Eq: not sized}
+            return kinds.get(type(operator)) if sized else None
+        case ast.Call(func=ast.Name(id="len" | "bool"), args=[value], keywords=[]):
+            return _some(value, flow)
+    return True if is_held(test, flow) else None
 
 
 def _names(arguments: tuple[Argument, ...] | None) -> list[str] | None:

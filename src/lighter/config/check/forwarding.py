@@ -17,7 +17,7 @@ from functools import reduce
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from lighter.config.check.flows import DEAD, NONE, Flow
+from lighter.config.check.flows import DEAD, NONE, Flow, holds, is_held, split
 from lighter.config.check.scopes import Callee, Receiver, Scope
 from lighter.config.check.sources import source_of
 
@@ -36,16 +36,27 @@ SWALLOWING = ("suppress", "raises", "ExitStack")  # context managers behind whic
 Trail = tuple[FunctionType, ...]
 Describe = Callable[[Callee, Trail], "Signature | None"]
 
+_settled: dict[tuple[int, str], tuple[FunctionType, Flow]] = {}  # of functions whose receiver makes no difference
+
 
 def follow(function: FunctionType, holder: str, receiver: Receiver | None, describe: Describe, trail: Trail) -> Flow:
     """Return what has become of the names in the parameter `holder` once the function has returned.
 
     `describe` tells what a callee takes; `trail` are the functions that the names came through.
     """
+    key = id(function), holder
+    if key in _settled:
+        return _settled[key][1]
     code = function.__code__
     source = None if code.co_flags & UNRUN or len(trail) > DEPTH or function in trail else source_of(code)
-    flow = _Body(Scope(function, source, receiver), describe, (*trail, function)).follow(holder) if source else DEAD
-    return Flow().shaken() if flow.dead else flow
+    if source is None:
+        return Flow().shaken()
+    body = _Body(Scope(function, source, receiver), describe, (*trail, function))
+    flow = body.follow(holder)
+    flow = Flow().shaken() if flow.dead else flow
+    if not body.asks_receiver:
+        _settled[key] = function, flow
+    return flow
 
 
 class _Body:
@@ -57,6 +68,7 @@ class _Body:
         self.trail = trail
         self.exits: list[Flow] = []
         self.jumps: list[list[Flow]] = []
+        self.asks_receiver = False
 
     def follow(self, holder: str) -> Flow:
         end = self.block(self.scope.source.tree.body, Flow(held=frozenset({holder})))
@@ -81,7 +93,7 @@ class _Body:
 
     def read(self, node: ast.AST, flow: Flow) -> Flow:
         """Visit what only looks at the names, if it is they."""
-        return flow if _is_held(node, flow) else self.visit(node, flow)
+        return flow if is_held(node, flow) else self.visit(node, flow)
 
     def reads(self, nodes: list[Any], flow: Flow) -> Flow:
         return reduce(lambda flow, node: self.read(node, flow), nodes, flow)
@@ -98,12 +110,12 @@ class _Body:
         return DEAD
 
     def _if(self, node: ast.If, flow: Flow) -> Flow:
-        then, otherwise = self._split(node.test, self._test(node.test, flow))
+        then, otherwise = split(node.test, self._test(node.test, flow))
         return self.block(node.body, then) | self.block(node.orelse, otherwise)
 
     def _assert(self, node: ast.Assert, flow: Flow) -> Flow:
         flow = self._test(node.test, flow)
-        return self._split(node.test, flow)[0] if __debug__ else flow
+        return split(node.test, flow)[0] if __debug__ else flow
 
     def _for(self, node: ast.For, flow: Flow) -> Flow:
         return self._loop(node, self.visit(node.target, self.read(node.iter, flow)))
@@ -152,23 +164,22 @@ class _Body:
             return flow
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         names = frozenset(target.id for target in targets if isinstance(target, ast.Name))
-        holds = self._holds(node.value, flow) and len(names) == len(targets)
-        after = self.read(node.value, flow) if holds else self.visit(node.value, flow)
+        keeps = len(names) == len(targets) and holds(node.value, flow)
+        after = self.read(node.value, flow) if keeps else self.visit(node.value, flow)
         after = reduce(lambda flow, target: self.visit(target, flow), targets, after)
-        if not holds:
+        if not keeps:
             return after
-        after = after if isinstance(node.value, ast.Name) else replace(after, filled=True)
-        return replace(after, held=after.held | names)
+        return replace(after, held=after.held | names, filled=after.filled or not isinstance(node.value, ast.Name))
 
     _annassign = _assign
 
     def _augassign(self, node: ast.AugAssign, flow: Flow) -> Flow:
         flow = self.read(node.value, flow)
-        merges = _is_held(node.target, flow) and isinstance(node.op, ast.BitOr)
+        merges = is_held(node.target, flow) and isinstance(node.op, ast.BitOr)
         return replace(flow, filled=True) if merges else self.visit(node.target, flow)
 
     def _functiondef(self, node: ast.AST, flow: Flow) -> Flow:
-        return flow.shaken() if any(_is_held(part, flow) for part in ast.walk(node)) else flow
+        return flow.shaken() if any(is_held(part, flow) for part in ast.walk(node)) else flow
 
     _asyncfunctiondef = _classdef = _lambda = _functiondef
 
@@ -181,7 +192,7 @@ class _Body:
 
     def _subscript(self, node: ast.Subscript, flow: Flow) -> Flow:
         flow = self.visit(node.slice, flow)
-        if not _is_held(node.value, flow):
+        if not is_held(node.value, flow):
             return self.visit(node.value, flow)
         names = self.scope.texts(node.slice)
         if isinstance(node.ctx, ast.Store):
@@ -195,11 +206,17 @@ class _Body:
         flow = self.visit(node.values[0], flow)
         return reduce(lambda flow, value: flow | self.visit(value, flow), node.values[1:], flow)
 
+    def _test(self, node: ast.expr, flow: Flow) -> Flow:
+        if isinstance(node, ast.BoolOp):
+            first = self._test(node.values[0], flow)
+            return reduce(lambda flow, value: flow | self._test(value, flow), node.values[1:], first)
+        return self.read(node, flow)
+
     def _unaryop(self, node: ast.UnaryOp, flow: Flow) -> Flow:
         return self._test(node.operand, flow)
 
     def _ifexp(self, node: ast.IfExp, flow: Flow) -> Flow:
-        then, otherwise = self._split(node.test, self._test(node.test, flow))
+        then, otherwise = split(node.test, self._test(node.test, flow))
         return self.visit(node.body, then) | self.visit(node.orelse, otherwise)
 
     def _binop(self, node: ast.BinOp, flow: Flow) -> Flow:
@@ -225,15 +242,19 @@ class _Body:
 
     def _call(self, node: ast.Call, flow: Flow) -> Flow:
         values = [*node.args, *(keyword.value for keyword in node.keywords)]
-        if isinstance(node.func, ast.Attribute) and _is_held(node.func.value, flow):
+        if isinstance(node.func, ast.Attribute) and is_held(node.func.value, flow):
             return self._own_method(node.func.attr, node, self.reads(values, flow))
         flow = self.reads(values, self.visit(node.func, flow))
         callee, arguments = self.scope.bound(self.scope.resolve(node.func), node.args)
         if callee and any(callee.target is item for item in REFLECTIVE):
             return flow.shaken()
-        if any(_is_held(value, flow) for value in [*node.args, *(item.value for item in node.keywords if item.arg)]):
+        lends = any(is_held(value, flow) for value in [*node.args, *(item.value for item in node.keywords if item.arg)])
+        forwards = any(item.arg is None and holds(item.value, flow) for item in node.keywords)
+        if lends or forwards:
+            self.asks_receiver |= self.scope.is_received(node.func) or bool(callee and callee.receiver)
+        if lends:
             flow = self._lend(node, callee, arguments, flow)
-        if any(keyword.arg is None and self._holds(keyword.value, flow) for keyword in node.keywords):
+        if forwards:
             signature = self.describe(callee, self.trail) if callee else None
             flow = self._forward(node, arguments, signature, flow) if signature else flow
         return flow
@@ -260,7 +281,7 @@ class _Body:
             return flow.shaken()
         names = list(callee.target.__code__.co_varnames[: callee.target.__code__.co_argcount])[bool(callee.receiver) :]
         given = [*zip(names, arguments, strict=False), *((keyword.arg, keyword.value) for keyword in node.keywords)]
-        holders = [name for name, value in given if name and _is_held(value, flow)]
+        holders = [name for name, value in given if name and is_held(value, flow)]
         if len(holders) != 1 or any(isinstance(argument, ast.Starred) for argument in arguments):
             return flow.shaken()
         after = follow(callee.target, holders[0], callee.receiver, self.describe, self.trail)
@@ -282,7 +303,7 @@ class _Body:
         named = {name: item for name, item in signature.named.items() if name not in taken}
         required = signature.required - {item.name for item in placed} - given - flow.added - flow.gone
         ours = [keyword for keyword in node.keywords if keyword.arg is None]
-        if flow.filled or len(ours) > 1 or not _is_held(ours[0].value, flow):
+        if flow.filled or len(ours) > 1 or not is_held(ours[0].value, flow):
             required = NONE
         rest = signature.positional[count:]
         flow = flow.through(named, signature.open)
@@ -293,65 +314,4 @@ class _Body:
                 flow = flow.placing(rest, signature.any_positional)
             case _:
                 required -= {item.name for item in rest}
-        return replace(flow, required=flow.required | required)
-
-    # What is said of the names
-
-    def _test(self, node: ast.expr, flow: Flow) -> Flow:
-        if isinstance(node, ast.BoolOp):
-            first = self._test(node.values[0], flow)
-            return reduce(lambda flow, value: flow | self._test(value, flow), node.values[1:], first)
-        return self.read(node, flow)
-
-    def _split(self, test: ast.expr, flow: Flow) -> tuple[Flow, Flow]:
-        """Return the flows where a test holds and where it does not."""
-        match test:
-            case ast.UnaryOp(op=ast.Not()):
-                return self._split(test.operand, flow)[::-1]
-            case ast.BoolOp(op=ast.And()):
-                return reduce(self._both, test.values[1:], self._split(test.values[0], flow))
-            case ast.BoolOp(op=ast.Or()):
-                turned: list[ast.expr] = [ast.UnaryOp(ast.Not(), value) for value in test.values]
-                return self._split(ast.BoolOp(ast.And(), turned), flow)[::-1]
-        some = _some(test, flow)
-        if some is None:
-            return flow, flow
-        none = flow.through({}, False)
-        return (flow, none) if some else (none, flow)
-
-    def _both(self, flows: tuple[Flow, Flow], test: ast.expr) -> tuple[Flow, Flow]:
-        then, otherwise = self._split(test, flows[0])
-        return then, flows[1] | otherwise
-
-    def _holds(self, node: ast.expr, flow: Flow) -> bool:
-        """Tell whether an expression is a dictionary with all of the names as they are, perhaps among others."""
-        match node:
-            case ast.Name():
-                return _is_held(node, flow)
-            case ast.Dict(keys=[*_, None], values=[*_, last]):
-                return self._holds(last, flow)
-            case ast.BinOp(op=ast.BitOr() | ast.Add(), right=last):
-                return self._holds(last, flow)
-            case ast.Call(func=ast.Attribute(value=value, attr="copy" | "items"), args=[]):
-                return self._holds(value, flow)
-            case ast.Call(func=ast.Name(id="dict" | "list" | "OrderedDict"), args=[value], keywords=[]):
-                return self._holds(value, flow)
-            case ast.Call(func=ast.Name(id="dict" | "OrderedDict"), keywords=[*_, ast.keyword(arg=None, value=value)]):
-                return self._holds(value, flow)
-        return False
-
-
-def _is_held(node: ast.AST, flow: Flow) -> bool:
-    return isinstance(node, ast.Name) and node.id in flow.held
-
-
-def _some(test: ast.expr, flow: Flow) -> bool | None:
-    """Tell whether a test means that names are left (True) or that none is (False)."""
-    match test:
-        case ast.Compare(left=left, ops=[operator], comparators=[ast.Constant(value=0) | ast.Dict(keys=[])]):
-            sized = _some(left, flow)
-            kinds = {ast.Gt: sized, ast.NotEq: sized, ast.Eq: not sized}
-            return kinds.get(type(operator)) if sized else None
-        case ast.Call(func=ast.Name(id="len" | "bool"), args=[value], keywords=[]):
-            return _some(value, flow)
-    return True if _is_held(test, flow) else None
+        return replace(flow, required=flow.required | required) if required else flow

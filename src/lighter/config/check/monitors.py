@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from lighter.config.check.adapters import COLLECTION, METRIC
+from lighter.config.check.called import COLLECTION, METRIC
 from lighter.config.check.sharing import callbacks
 from lighter.config.check.stages import missing
 from lighter.config.check.subject import Subject, derives_from
@@ -74,7 +74,7 @@ def _check_plateaus(subject: Subject) -> None:
     system = subject.find(("system",))
     if system is None or subject.target_name(("system",), system) not in SYSTEM_TARGETS:
         return  # it may be stepped by hand
-    for path, node, place in _plateaus(subject):
+    for path, node, place in [found for found in _plateaus(subject) if not subject.is_told(found[0])]:
         monitor = None if node.is_target or not isinstance(node.value, dict) else node.value.get("monitor")
         if (monitor is None or monitor.value is None) and not subject.is_misspelt((*path, "monitor")):
             name = f"{'val' if _validates(subject) else 'train'}/loss/epoch"

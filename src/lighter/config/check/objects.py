@@ -8,13 +8,15 @@ from types import NoneType
 from typing import get_args, get_origin, is_typeddict
 
 from lighter.config.check.signatures import signature_of
-from lighter.config.check.subject import Subject
-from lighter.config.structure import SYSTEM_TARGETS
+from lighter.config.check.subject import Subject, derives_from
+from lighter.config.structure import MODE_TABLES, SYSTEM_TARGETS, mode_problems
 from lighter.config.targets import is_dotted
 from lighter.config.tree import Node, Path, is_reference, key_text, split
-from lighter.errors import did_you_mean
+from lighter.errors import did_you_mean, nearest
 
 OTHER_TOOLS = ("target", "_target", "__target__", "class_path", "class", "_class_", "type", "name", "object")
+OPTIMIZER = ("torch.optim.optimizer.Optimizer",)
+INTERVALS = ("epoch", "step")  # Lightning's, of a scheduler's mapping
 ONE = ("model", "criterion", "inferer")  # slots that hold one object
 SCHEDULER_KEYS = ("scheduler", "interval", "frequency", "monitor", "strict", "name")  # Lightning's
 
@@ -23,10 +25,15 @@ def check_slots(subject: Subject) -> None:
     """Find what is no object in the System's slots."""
     for slot in filter(lambda slot: _is_ours(subject, slot), ONE):
         _check_slot(subject, ("system", slot), _check_one)
+    system = subject.find(("system",))
+    if system is not None and subject.target_name(("system",), system) not in SYSTEM_TARGETS:
+        subject.problems += mode_problems(system, [slot for slot in MODE_TABLES if _is_ours(subject, slot)])
     if _is_ours(subject, "optimizer"):
         _check_slot(subject, ("system", "optimizer"), _check_several)
+        _check_slot(subject, ("system", "optimizer"), _check_number)
     if _is_ours(subject, "scheduler"):
         _check_slot(subject, ("system", "scheduler"), _check_scheduler)
+    _check_groups(subject)
     for table in filter(lambda slot: _is_ours(subject, slot), ("dataloaders", "metrics")):
         for path, _ in subject.modes(table).values():
             _check_slot(subject, path, _check_several)
@@ -50,7 +57,7 @@ def _is_ours(subject: Subject, slot: str) -> bool:
 
 def _check_slot(subject: Subject, path: Path, check: Callable[[Subject, Path, Node], None]) -> None:
     node = subject.find(path)
-    if node is not None and subject.uses(path):
+    if node is not None and subject.uses(path) and not subject.is_told(path, node):
         check(subject, path, node)
 
 
@@ -66,11 +73,40 @@ def _check_one(subject: Subject, path: Path, node: Node) -> None:
 
 def _check_several(subject: Subject, path: Path, node: Node) -> None:
     """Check one object, or a list or mapping of them, which may hold others."""
+    if subject.is_told(path, node):
+        return
     if not _is_several(node):
         _check_one(subject, path, node)
         return
     for child, item in subject.children(path, node):
         _check_several(subject, child, item)
+
+
+def _check_number(subject: Subject, path: Path, node: Node) -> None:
+    """Find several optimizers where there is no code to step them."""
+    system = subject.find(("system",))
+    is_plain = system is not None and subject.target_name(("system",), system) in SYSTEM_TARGETS
+    there = [item for item in subject.children(path, node) if not subject.may_be_absent(*item)]
+    if is_plain and _is_several(node) and len(there) > 1:
+        message = "several optimizers need manual optimization"
+        suggestion = "subclass System, set self.automatic_optimization = False and write its training_step"
+        subject.problem(path, node.key_place or node.place, message, node.plain(), suggestion)
+
+
+def _check_groups(subject: Subject) -> None:
+    """Find groups of an optimizer's parameters that have none."""
+    for path, node in subject.components:
+        kind = subject.target(path, node)
+        groups = node.value.get("params") if isinstance(node.value, dict) else None
+        if groups is None or not isinstance(kind, type) or not derives_from(kind, OPTIMIZER):
+            continue
+        for where, group in subject.children((*path, "params"), groups) if isinstance(groups.value, list) else ():
+            if isinstance(group.value, dict) and not group.is_target and "params" not in group.value:
+                key = nearest("params", group.value)
+                place = group.value[key].key_place if key else None
+                suggestion = "did you mean 'params'?" if key else None
+                message = "a group of parameters needs 'params'"
+                subject.problem(where, place or group.place, message, group.plain(), suggestion)
 
 
 def _is_several(node: Node) -> bool:
@@ -102,11 +138,20 @@ def _check_scheduler_keys(subject: Subject, path: Path, node: Node) -> None:
         suggestion = did_you_mean(name, SCHEDULER_KEYS) or f"known: {', '.join(SCHEDULER_KEYS)}"
         message = f"{name!r} is not a known key of a scheduler's mapping"
         subject.problem((*path, name), item.key_place or item.place, message, name, suggestion)
+    if "interval" in node.value:
+        _check_interval(subject, (*path, "interval"), node.value["interval"])
     if "scheduler" in node.value:
         _check_one(subject, (*path, "scheduler"), node.value["scheduler"])
     elif not unknown:
         place = node.key_place or node.place
         subject.problem(path, place, "a scheduler's mapping needs the key 'scheduler'", node.plain())
+
+
+def _check_interval(subject: Subject, path: Path, node: Node) -> None:
+    interval = subject.constant(path, node, INTERVALS[0])
+    if interval not in INTERVALS or isinstance(node.value, (dict, list)):
+        suggestion = did_you_mean(str(interval), INTERVALS) or f"known: {', '.join(INTERVALS)}"
+        subject.problem(path, node.place, f"{node.plain()!r} is no interval", node.plain(), suggestion)
 
 
 def _as_object(subject: Subject, value: object) -> str:

@@ -8,6 +8,7 @@ from lighter.config.check.expressions import unknown_names
 from lighter.config.check.subject import LATE, Subject, within
 from lighter.config.compose import is_external
 from lighter.config.reference import (
+    SYSTEM_IS_LIVE,
     absolute,
     expand,
     follow,
@@ -16,20 +17,19 @@ from lighter.config.reference import (
     reference_error,
     syntax_tree,
 )
-from lighter.config.resolve import SYSTEM_IS_LIVE
-from lighter.config.tree import SEPARATOR, Node, Path, PathError, is_reference, join
-from lighter.errors import ConfigError, Place
+from lighter.config.tree import SEPARATOR, Node, Path, PathError, is_reference, join, split
+from lighter.errors import ConfigError, Place, Problem
 
 _REFERENCE_INSIDE = re.compile(r"[@%](?=\w+::\w)")
 _FREE = ("vars", "sweep", "_imports_")
 
 
 def check_references(subject: Subject) -> None:
-    seen: set[tuple[Place, str]] = set()  # of several copies of one reference, the first is told of
-    for path, node in subject.written:
-        if not isinstance(node.value, str) or is_import(node.value) or (node.place, node.value) in seen:
+    told: set[tuple[Place, str]] = set()  # of several copies of one reference, the first is told of
+    for path, node in subject.until_full(subject.written):
+        if not isinstance(node.value, str) or is_import(node.value) or (node.place, node.value) in told:
             continue
-        seen.add((node.place, node.value))
+        before = len(subject.problems) + len(subject.doubtful)
         if is_reference(node.value, "@$"):
             _check_targets(subject, path, node)
         elif is_reference(node.value, "%"):
@@ -37,6 +37,8 @@ def check_references(subject: Subject) -> None:
                 _check_raw(subject, path, node)
         elif path[0] not in _FREE:
             _check_forgotten_mark(subject, path, node)
+        if len(subject.problems) + len(subject.doubtful) > before:
+            told.add((node.place, node.value))
     _check_circles(subject)
 
 
@@ -51,7 +53,8 @@ def _check_targets(subject: Subject, path: Path, node: Node) -> None:
             follow(subject.tree, target)
         except (PathError, ConfigError) as error:
             place = within(node.place, written) if is_reference(node.value, "$") else node.place
-            subject.problems += reference_error(error, subject.tree, written, place, path).problems
+            problems = reference_error(error, subject.tree, written, place, path).problems
+            subject.doubtful += [(target, problem) for problem in problems]
     return None
 
 
@@ -62,8 +65,16 @@ def _check_raw(subject: Subject, path: Path, node: Node) -> None:
     try:
         expand(subject.tree, node, path)
     except ConfigError as error:
-        subject.problems += error.problems
+        subject.doubtful += [(_target(problem), problem) for problem in error.problems]
     return None
+
+
+def _target(problem: Problem) -> Path:
+    """Return the path that a raw reference names, of which a problem tells; the empty one, where it names none."""
+    try:
+        return absolute(str(problem.value)[1:], split(problem.path or ""))
+    except ConfigError:
+        return ()
 
 
 def _copies(root: Node, path: Path) -> list[Path]:
@@ -168,5 +179,6 @@ def _tell(root: Node, subject: Subject, circle: list[Path]) -> None:
     references = [(path, node) for path, node in nodes if is_reference(node.value, "@%$")]
     path, node = min(references, key=lambda item: (item[1].place.file, item[1].place.line, item[1].place.column))
     start = circle.index(path)
-    around = map(join, (*circle[start:], *circle[:start], path))
+    shown = {path for path, node in nodes if node.is_target or not isinstance(node.value, (dict, list))}
+    around = (join(item) for item in (*circle[start:], *circle[:start], path) if item in shown)
     subject.problem(path, node.place, f"references form a circle: {' -> '.join(around)}", node.value)

@@ -64,6 +64,12 @@ class Scope:
             return None if found is MISSING else Callee(found)
         return self._attribute(node.value, node.attr) if isinstance(node, ast.Attribute) else None
 
+    def is_received(self, node: ast.expr) -> bool:
+        """Tell whether what a chain of attributes stands for is up to the receiver."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return not isinstance(node, ast.Name) or node.id == self.first
+
     def bound(self, callee: Callee | None, arguments: list[ast.expr]) -> tuple[Callee | None, list[ast.expr]]:
         """Bind a function to this one's receiver where a call hands that on as the first argument."""
         if callee is None or callee.receiver or not (self.receiver and arguments and _is_function(callee.target)):
@@ -115,6 +121,8 @@ class Scope:
 
     def _value(self, name: str) -> object:
         function = self.function
+        if name in self.source.stored:
+            return MISSING
         if name in function.__code__.co_freevars:
             cell = (function.__closure__ or ())[function.__code__.co_freevars.index(name)]
             try:

@@ -233,7 +233,8 @@ def _extended(own: Signature, flow: Flow, owner: object) -> Signature:
         for name, argument in flow.named.items()
         if name not in own.named
     }
-    places = None if flow.disputed or not own.any_positional else flow.places
+    is_known = own.any_positional and not flow.disputed
+    places = flow.places if is_known and not flow.gone & flow.placed else None
     required = flow.required & (extra.keys() | {item.name for item in places or ()})
     return Signature(
         positional=own.positional + (places or ()),
@@ -251,7 +252,7 @@ def _arguments(function: FunctionType, receiver: Receiver | None) -> Iterator[Ar
     defaults = dict(zip(reversed(positional), reversed(function.__defaults__ or ()), strict=False))
     defaults |= function.__kwdefaults__ or {}
     kind = _class_of(function, receiver)
-    is_generated = kind is not None and code.co_filename == "<string>" and hasattr(kind, "__dataclass_fields__")
+    is_generated = code.co_filename == "<string>"  # the constructor of a dataclass or a named tuple
     for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         source = _declaring(kind, name) if kind and is_generated else kind
         namespace = vars(sys.modules[source.__module__]) if source and is_generated else function.__globals__
@@ -264,13 +265,14 @@ def _class_of(function: FunctionType, receiver: Receiver | None) -> type | None:
     """Return the class that defines a method, a decorated one too."""
     for kind in receiver.kind.__mro__ if receiver else ():
         here = f"{kind.__module__}.{kind.__qualname__}.{function.__name__}"
-        if vars(kind).get(function.__name__) is function or here == f"{function.__module__}.{function.__qualname__}":
+        there = vars(kind).get(function.__name__)
+        if getattr(there, "__func__", there) is function or here == f"{function.__module__}.{function.__qualname__}":
             return kind
     return None
 
 
 def _declaring(kind: type, field: str) -> type:
-    """Return the dataclass that a field comes from."""
+    """Return the class that a field comes from."""
     return next((base for base in kind.__mro__ if field in inspect.get_annotations(base)), kind)
 
 
@@ -280,8 +282,9 @@ def _evaluated(function: FunctionType, name: str, namespace: dict[str, Any], kin
     if type(written) is type:
         return written
     holder = SimpleNamespace(__annotations__={name: written}, __type_params__=getattr(function, "__type_params__", ()))
-    for local in ({}, dict(vars(kind)) if kind else None):
+    for owner in (None, kind):
         try:
+            local = dict(vars(owner)) if owner else {}
             return typing.get_type_hints(holder, namespace, local, include_extras=True)[name]
         except Exception:  # whatever evaluating other people's text may raise
             continue

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 
+from lighter.config.check.signatures import signature_of
 from lighter.config.check.subject import Subject
+from lighter.config.check.values import contradiction
 from lighter.config.structure import STAGES, SYSTEM_TARGETS
 from lighter.config.tree import Path, is_reference, join, key_text
 from lighter.errors import Problem, did_you_mean
@@ -61,7 +62,8 @@ def _overrides(subject: Subject, hook: str) -> bool:
 
 def _check_data(subject: Subject) -> None:
     data, loaders = subject.find(("data",)), subject.find(("system", "dataloaders"))
-    if data is not None and data.value is not None and not data.is_target and not is_reference(data.value):
+    is_object = data is None or data.value is None or data.is_target or is_reference(data.value)
+    if data is not None and not is_object and not subject.is_told(("data",)):
         message = "'data' must be a mapping with a `_target_`: a LightningDataModule"
         subject.problem(("data",), data.key_place or data.place, message, data.plain())
     if data is None or data.value is None or loaders is None or loaders.value is None:
@@ -78,14 +80,19 @@ def _check_stage_arguments(subject: Subject) -> None:
     for stage in STAGES if subject.stage is None else (subject.stage,):
         path, table = subject.behind(("args", stage))
         method = getattr(kind, stage, None)
-        if table is None or not isinstance(table.value, dict) or method is None:
+        signature = signature_of(method) if method is not None else None
+        if table is None or not isinstance(table.value, dict) or signature is None:
             continue
-        known = set(inspect.signature(method).parameters) - {"self", "model", "datamodule"}
+        known = {name: item for name, item in signature.named.items() if name not in ("self", "model", "datamodule")}
         for key, item in table.value.items():
-            if key not in known:
-                message = f"Trainer.{stage} takes no argument {key_text(key)!r}"
-                suggestion = did_you_mean(key_text(key), known)
-                subject.problem((*path, key), item.key_place or item.place, message, key, suggestion)
+            name, where = key_text(key), (*path, key)
+            if name not in known:
+                message = f"Trainer.{stage} takes no argument {name!r}"
+                suggestion = did_you_mean(name, known) or f"it takes {', '.join(known)}"
+                subject.problem(where, item.key_place or item.place, message, key, suggestion)
+            elif wrong := contradiction(item, known[name].annotation, known[name].default):
+                message = f"Trainer.{stage} {name!r} {wrong.message}"
+                subject.problem((*where, *wrong.path), wrong.node.place, message, item.plain(), wrong.suggestion)
 
 
 def lacking(subject: Subject, stage: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
+from typing import TypeVar
 
 from lighter.config.compose import Config
 from lighter.config.imports import import_what_can_be
@@ -43,6 +45,9 @@ SLOTS_OF = {  # beside those by mode
 }
 UNBUILT = ("vars", "sweep")  # sections of which only what others refer to is built
 LATE = (("system", "optimizer"), ("system", "scheduler"))
+MANY = 500  # problems: more are not looked for, as no one reads so many and each may take a while to phrase
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -54,12 +59,14 @@ class Subject:
     imports: bool  # may modules be imported?
     told: Sequence[Problem] = ()  # by whoever composed it
     problems: list[Problem] = field(default_factory=list)
+    doubtful: list[tuple[Path, Problem]] = field(default_factory=list)  # none, if the path turns out to be misspelt
 
     def __post_init__(self) -> None:
         self.tree = expand_what_can_be(self.config.root)
         self.names, problems = import_what_can_be(self.tree)
         self.problems += problems
         self._targets: dict[str, object | TargetError] = {}
+        self._behind: dict[Path, tuple[Path, Node | None]] = {}
 
     def problem(
         self, path: Path, place: Place, message: str, value: object = None, suggestion: str | None = None
@@ -72,13 +79,26 @@ class Subject:
         yield from self.told
         yield from self.problems
 
+    def settle(self) -> list[Problem]:
+        """Return the problems, without those that only follow from others."""
+        found = self.problems + [problem for path, problem in self.doubtful if not self.is_misspelt(path)]
+        return [*found, Problem(f"there are more than {MANY} problems; these are the first")] if self.is_full else found
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.problems) + len(self.doubtful) > MANY
+
+    def until_full(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items while there are few problems."""
+        yield from itertools.takewhile(lambda _: not self.is_full, items)
+
     def is_told(self, path: Path, node: Node | None = None) -> bool:
         """Tell whether a problem is known of a path, of what is beneath it, or of a value that is copied to it."""
         at = join(path)
         return any(
             problem.path == at
             or (problem.path or "").startswith(f"{at}{SEPARATOR}")
-            or (node is not None and problem.place == node.place and _is_of(problem, node))
+            or (node is not None and _is_of(problem, node))
             for problem in self.known
         )
 
@@ -168,6 +188,11 @@ class Subject:
 
     def behind(self, path: Path) -> tuple[Path, Node | None]:
         """Return the path and node that a path leads to, behind the references that stand there too."""
+        if path not in self._behind:
+            self._behind[path] = self._look_behind(path)
+        return self._behind[path]
+
+    def _look_behind(self, path: Path) -> tuple[Path, Node | None]:
         try:
             here, node = follow(self.tree, path)
             for _ in range(MAX_HOPS):
@@ -303,8 +328,11 @@ class Subject:
 
 
 def _is_of(problem: Problem, node: Node) -> bool:
-    """Tell whether a problem at a value's place is its own: all that an override says has one place."""
-    return bool(node.place.file) or problem.value == node.plain()
+    """Tell whether a problem stands where a value or one of its keys does."""
+    if problem.place is None or not problem.place.file:  # all that an override says has one place
+        return problem.place == node.place and problem.value == node.plain()
+    keys = [item.key_place for item in node.value.values()] if isinstance(node.value, dict) else []
+    return problem.place in (node.place, *keys)
 
 
 def within(place: Place, text: str) -> Place:
