@@ -19,9 +19,9 @@ from lighter.config import Config, compose
 from lighter.config.check import check
 from lighter.config.reference import expand
 from lighter.config.resolve import Resolver
+from lighter.config.tree import Node
 from lighter.errors import render_all
 from lighter.project import import_project
-from lighter.config.tree import Node
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

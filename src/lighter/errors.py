@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 WIDTH = 110  # of a source line in a message
 LINE = 120  # the longest line of a message
 MESSAGE = 5000  # the longest message
+CANDIDATES = 2000  # names that one is compared with, at most: comparing takes a while
 PACKAGE = Path(__file__).parent
 
 
@@ -83,7 +86,7 @@ def nearest(name: str, candidates: Iterable[object], cutoff: float = 0.65) -> st
     """Return the candidate that `name` was most likely meant to be, or None."""
     import difflib  # here, as most runs make no mistake and `--help` has to be quick
 
-    names = {str(candidate).lower(): str(candidate) for candidate in candidates}
+    names = {str(candidate).lower(): str(candidate) for candidate in itertools.islice(candidates, CANDIDATES)}
     matches = difflib.get_close_matches(name.lower(), names, n=1, cutoff=cutoff)
     return names[matches[0]] if matches else None
 
@@ -140,11 +143,11 @@ def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
 
 
 def _brief(text: str, value: object) -> str:
-    """Return a message or a suggestion, with a long value that it quotes shortened."""
+    """Return a message or a suggestion, with a long value or name that it quotes shortened."""
     for quoted in (repr(value), value):
         if isinstance(quoted, str) and len(quoted) > WIDTH:
             text = text.replace(quoted, shorten(quoted))
-    return shorten(text, MESSAGE)
+    return shorten(re.sub(r"\S{200,}", lambda run: shorten(run[0]), text), MESSAGE)
 
 
 def _printable(text: str) -> str:

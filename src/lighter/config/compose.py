@@ -31,6 +31,7 @@ from lighter.config.tree import (
 )
 from lighter.errors import ConfigError, Place, Problem, UsageError, did_you_mean
 
+MANY = 100  # problems: of more, no suggestions are looked for, which takes a while
 MAX_FILES = 1000  # that a config may include: a bound on files that include each other again and again
 
 _EXTERNAL = re.compile(r"%(?P<file>[^:\0]*?\.ya?ml)(?:::(?P<path>.*))?", re.IGNORECASE | re.DOTALL)
@@ -250,7 +251,7 @@ class _Composer:
     def lost(self, error: PathError, path: Path, entry: Entry) -> None:
         """Report an entry whose path leads nowhere."""
         purpose = {"=": "'=' has nothing to replace: ", "~": "'~' has nothing to delete: "}.get(entry.operator, "")
-        suggestion = error.suggestion
+        suggestion = error.suggestion if len(self.problems) < MANY else None
         if referred := _referred(error.node, path[: error.depth]):
             suggestion = f"change what it refers to: {referred + SEPARATOR + join(path[error.depth :])!r}"
         self.problem(purpose + error.message, entry.place, path, join(path), suggestion)

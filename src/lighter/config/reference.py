@@ -57,6 +57,8 @@ def absolute(text: str, at: Sequence[Key]) -> Path:
         text, up = text[len(SEPARATOR) :], up + 1
     if up > len(at):
         raise ConfigError(f"{SEPARATOR * up!r} climbs above the top of the config", value=text)
+    if text.count(SEPARATOR) > MAX_DEPTH:
+        raise ConfigError(f"no config is more than {MAX_DEPTH} levels deep", value=text)
     return (*(tuple(at)[: len(at) - up] if up else ()), *split(text))
 
 

@@ -98,6 +98,7 @@ def test_chains_are_followed_and_circles_are_not() -> None:
 
     def circle(**kwargs: Any) -> None:
         circle(**kwargs)
+        circle(**kwargs)
 
     assert taken(first) == {"b", "c"}
     assert taken(circle) == ANY
@@ -131,6 +132,11 @@ def test_required_arguments_of_a_callee_are_required() -> None:
     assert signature(may_not_call).required == {"on"}
 
 
+def shown(target: Callable[..., object]) -> tuple[list[str], bool, set[str]]:
+    found = signature(target)
+    return [item.name for item in found.positional], found.any_positional, set(found.required)
+
+
 def test_positional_arguments_are_followed_where_all_calls_agree() -> None:
     def passes(*args: Any, **kwargs: Any) -> None:
         needy(*args, **kwargs)
@@ -138,8 +144,11 @@ def test_positional_arguments_are_followed_where_all_calls_agree() -> None:
     def after_one(*args: Any, **kwargs: Any) -> None:
         needy(1, *args, **kwargs)
 
-    def some(*args: Any, **kwargs: Any) -> None:
-        needy(*args[1:], **kwargs)
+    def may_pass(on: bool, *args: Any, **kwargs: Any) -> None:
+        if on:
+            needy(**kwargs)
+        else:
+            needy(*args, **kwargs)
 
     def disagrees(on: bool, *args: Any, **kwargs: Any) -> None:
         if on:
@@ -147,14 +156,30 @@ def test_positional_arguments_are_followed_where_all_calls_agree() -> None:
         else:
             needy(1, *args, **kwargs)
 
-    def shown(target: Callable[..., object]) -> tuple[list[str], bool, set[str]]:
-        found = signature(target)
-        return [item.name for item in found.positional], found.any_positional, set(found.required)
-
     assert shown(passes) == (["a", "b", "c"], False, {"a", "b"})
     assert shown(after_one) == (["b", "c"], False, {"b"})
-    assert shown(some) == ([], True, set())
+    assert shown(may_pass) == (["on"], True, {"on"})
     assert shown(disagrees) == (["on"], True, {"on"})
+
+
+def test_positional_arguments_are_not_followed_where_they_may_be_others() -> None:
+    def some(*args: Any, **kwargs: Any) -> None:
+        needy(*args[1:], **kwargs)
+
+    def fewer(*args: Any, **kwargs: Any) -> None:
+        args = args[1:]
+        needy(*args, **kwargs)
+
+    def fewer_at_once(*args: Any, **kwargs: Any) -> None:
+        print(args := args[1:])
+        needy(*args, **kwargs)
+
+    def takes_one_out(*args: Any, **kwargs: Any) -> None:
+        kwargs.pop("a", None)
+        needy(*args, **kwargs)
+
+    assert shown(some) == shown(fewer) == shown(fewer_at_once) == ([], True, set())
+    assert shown(takes_one_out) == ([], True, set())
 
 
 def test_an_annotation_is_kept_only_where_the_value_surely_gets_there() -> None:
@@ -177,6 +202,10 @@ def test_an_annotation_is_kept_only_where_the_value_surely_gets_there() -> None:
         else:
             other(**kwargs)
 
+    def perhaps(on: bool, **kwargs: Any) -> None:
+        if on:
+            other(**kwargs)
+
     def annotations(target: Callable[..., object]) -> dict[str, object]:
         named = signature(target).named.values()
         return {item.name: item.annotation for item in named if isinstance(item.annotation, type)}
@@ -186,6 +215,7 @@ def test_an_annotation_is_kept_only_where_the_value_surely_gets_there() -> None:
     assert annotations(pops) == {"a": empty, "b": str, "c": float}
     assert annotations(replaces) == {"a": int, "b": empty, "c": float}
     assert annotations(either) == {"on": bool, "a": empty, "b": str, "c": float}
+    assert annotations(perhaps) == {"on": bool, "a": empty, "b": empty}
 
 
 # What a function does with the names itself
@@ -301,6 +331,8 @@ def test_a_superset_of_the_names_is_followed(body: str) -> None:
         "on(options=kwargs)",
         "print(lambda: kwargs.pop('x'))",
         "locals()['kwargs'].clear()",
+        "for name in ('x',): name = on or name; kwargs.pop(name)",
+        "for on in ('x',): kwargs.pop(on)",
         "for name in kwargs: print(name); kwargs = {}",
         "for name in list(kwargs): kwargs.pop(name)",
         "with open(on) as kwargs: pass",
@@ -326,6 +358,13 @@ def test_helpers_that_are_handed_the_dictionary_are_followed() -> None:
     def keep(options: dict[str, Any]) -> None:
         KEPT.append(options)
 
+    def fill(options: dict[str, Any]) -> None:
+        options["b"] = ""
+
+    def filled(**kwargs: Any) -> None:
+        fill(kwargs)
+        needy(**kwargs)
+
     def target(**kwargs: Any) -> None:
         override(kwargs, "a", 1)
         take(options=kwargs)
@@ -336,7 +375,7 @@ def test_helpers_that_are_handed_the_dictionary_are_followed() -> None:
         end(**kwargs)
 
     assert taken(target) == {"a", "b", "c", "x"}
-    assert signature(target).required == set()
+    assert signature(filled).required == {"a"}
     assert taken(keeps) == ANY
 
 
@@ -435,7 +474,9 @@ def test_the_body_of_a_generator_is_not_run_by_a_call() -> None:
 def test_a_function_without_a_source_takes_any_name() -> None:
     space: dict[str, Any] = {"end": end}
     exec("def target(**kwargs):\n    end(**kwargs)", space)
-    assert taken(space["target"]) == ANY
+    changed = defined("def target(**kwargs): end(**kwargs)")
+    linecache.cache[changed.__code__.co_filename] = (0, None, ["def other(a, **kwargs): end(**kwargs)"], "")
+    assert taken(space["target"]) == taken(changed) == ANY
     assert taken(lambda **kwargs: end(**kwargs)) == ANY
 
 
@@ -478,10 +519,21 @@ class Outermost(Mixin):
     pass
 
 
-class Replaced(Mixed):
+class Replaced(Explicit):
     def __init__(self, **kwargs: Any) -> None:
-        self.set_up = print
+        self.set_up: Any = CALLS[0]
         self.set_up(**kwargs)
+
+
+class Swapped(Explicit):
+    def __init__(self, **kwargs: Any) -> None:
+        self = CALLS[0](self)
+        self.set_up(1, **kwargs)
+
+
+class Unnamed(Base):
+    def __init__(*args: Any, strict: bool = False, **kwargs: Any) -> None:
+        Base.__init__(*args, **kwargs)
 
 
 def test_super_is_the_next_class_in_the_order_of_the_target() -> None:
@@ -494,7 +546,8 @@ def test_methods_of_the_receiver_are_followed() -> None:
     assert taken(Mixed.large) == {"rate"}
     assert taken(Explicit) == {"depth", "size", "rate"}
     assert signature(Explicit).required == {"size"}
-    assert taken(Replaced) == ANY
+    assert taken(Replaced) == taken(Swapped) == ANY
+    assert taken(Unnamed) == {"strict", "size", "rate"}
 
 
 def test_a_bound_method_knows_its_class() -> None:

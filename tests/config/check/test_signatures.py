@@ -214,7 +214,28 @@ def test_a_constructor_that_makes_instances_and_the_one_that_fills_them_must_bot
     assert not signature(Counted).open
     assert set(signature(Named).named) == {"size", "name"}
     assert (positional(Renamed), set(signature(Renamed).named)) == (["b"], set())
+    assert signature(Renamed).required == {"b"}
     assert (set(signature(Odd).named), signature(Odd).open) == ({"size", "made"}, True)
+
+
+def test_a_constructor_that_a_decorator_puts_in_front_is_seen_through() -> None:
+    def deprecated(kind: Any) -> Any:
+        original = kind.__new__
+
+        def wrapper(cls: type, *args: Any, **kwargs: Any) -> Any:
+            if original is not object.__new__:
+                return original(cls, *args, **kwargs)
+            return original(cls)
+
+        kind.__new__ = staticmethod(wrapper)
+        return kind
+
+    @deprecated
+    class Old:
+        def __init__(self, size: int) -> None: ...
+
+    assert list(signature(Old).named) == ["size"]
+    assert not signature(Old).open
 
 
 def test_a_metaclass_that_calls_is_followed() -> None:

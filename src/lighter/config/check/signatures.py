@@ -233,8 +233,8 @@ def _extended(own: Signature, flow: Flow, owner: object) -> Signature:
         for name, argument in flow.named.items()
         if name not in own.named
     }
-    is_known = own.any_positional and not flow.disputed
-    places = flow.places if is_known and not flow.gone & flow.placed else None
+    is_sure = own.any_positional and not (flow.disputed or flow.lost or flow.gone & flow.placed)
+    places = flow.places if is_sure else None
     required = flow.required & (extra.keys() | {item.name for item in places or ()})
     return Signature(
         positional=own.positional + (places or ()),

@@ -45,7 +45,7 @@ SLOTS_OF = {  # beside those by mode
 }
 UNBUILT = ("vars", "sweep")  # sections of which only what others refer to is built
 LATE = (("system", "optimizer"), ("system", "scheduler"))
-MANY = 500  # problems: more are not looked for, as no one reads so many and each may take a while to phrase
+MANY = 100  # problems: more are not looked for, as no one reads so many and each may take a while to phrase
 
 Item = TypeVar("Item")
 
