@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -38,7 +38,11 @@ class FileWriter(SampleWriter):
     """
 
     def __init__(
-        self, path: str | Path, writer: str | Writer, shard: int | None = None, overwrite: bool = False
+        self,
+        path: str | Path,
+        writer: Literal["tensor", "image", "video"] | Writer,
+        shard: int | None = None,
+        overwrite: bool = False,
     ) -> None:
         super().__init__(path, overwrite)
         if not callable(writer) and writer not in _WRITERS:

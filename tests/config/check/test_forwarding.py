@@ -174,12 +174,16 @@ def test_positional_arguments_are_not_followed_where_they_may_be_others() -> Non
         print(args := args[1:])
         needy(*args, **kwargs)
 
+    def may_take_any_out(*args: Any, **kwargs: Any) -> None:
+        KEPT.append(kwargs)
+        needy(*args, **kwargs)
+
     def takes_one_out(*args: Any, **kwargs: Any) -> None:
         kwargs.pop("a", None)
         needy(*args, **kwargs)
 
     assert shown(some) == shown(fewer) == shown(fewer_at_once) == ([], True, set())
-    assert shown(takes_one_out) == ([], True, set())
+    assert shown(takes_one_out) == shown(may_take_any_out) == ([], True, set())
 
 
 def test_an_annotation_is_kept_only_where_the_value_surely_gets_there() -> None:
@@ -359,7 +363,7 @@ def test_helpers_that_are_handed_the_dictionary_are_followed() -> None:
         KEPT.append(options)
 
     def fill(options: dict[str, Any]) -> None:
-        options["b"] = ""
+        options.setdefault("b", "")
 
     def filled(**kwargs: Any) -> None:
         fill(kwargs)

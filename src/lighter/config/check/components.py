@@ -235,6 +235,7 @@ class _Call:
         if inspect.isfunction(self.target) and first in self.signature.positional[:1]:
             suggestion = "to hand the function on, to be called later, write `_mode_: callable` beside it"
         message = f"{self.name} needs {names}"
+        suggestion = self.subject.deletion_of((*self.path, missing[0])) or suggestion
         self.subject.problem(self.path, self.target_node.place, message, missing[0], suggestion)
 
     def mode(self) -> object:

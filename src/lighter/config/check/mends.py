@@ -37,6 +37,8 @@ def mend(node: Node, wanted: tuple[Any, ...], fits: Callable[[Node, Any], bool])
         return "write none" if "none" in choices else None
     if isinstance(node.value, str) and (nearest := did_you_mean(node.value, choices)):
         return nearest
+    if isinstance(node.value, str) and {int, float} & set(alternatives):
+        return None  # a number is meant, and what number only its writer knows
     advice = (_advice(node.value, get_origin(item) or item) for item in alternatives)
     return next(filter(None, advice), None)
 

@@ -35,7 +35,7 @@ def _check_metrics(subject: Subject) -> None:
             owner = owners.setdefault(component, mode)
             if owner != mode:
                 path, item = reference or (start, node)
-                message = f"the metrics of {owner!r} and {mode!r} are one object here, which would count both"
+                message = f"the modes {owner!r} and {mode!r} share these metrics, and each must count for itself"
                 text = str(item.value)
                 suggestion = f"a copy is had by '%{text[1:]}'" if is_reference(text, "@") else None
                 subject.problem(path, item.place, message, item.plain(), suggestion)

@@ -34,6 +34,7 @@ from lighter.config.tree import (
     join,
     key_text,
     nodes,
+    split,
 )
 from lighter.errors import ConfigError, Place, Problem
 
@@ -73,6 +74,14 @@ class Subject:
     ) -> None:
         self.problems.append(Problem(message, place, join(path) or None, value, suggestion))
 
+    def deletion_of(self, path: Path) -> str | None:
+        """Name the override that deletes what stood at a path."""
+        parts = tuple(map(key_text, path))
+        for text in self.config.overrides:
+            if text.startswith("~") and "=" not in text and parts[: len(split(text[1:]))] == split(text[1:]):
+                return f"the override {text!r} deletes it"
+        return None
+
     @property
     def known(self) -> Iterator[Problem]:
         """All problems that are known by now."""
@@ -81,7 +90,12 @@ class Subject:
 
     def settle(self) -> list[Problem]:
         """Return the problems, without those that only follow from others."""
-        found = self.problems + [problem for path, problem in self.doubtful if not self.is_misspelt(path)]
+        found = list(self.problems)
+        for path, problem in self.doubtful:
+            if deletion := self.deletion_of(path):
+                found.append(replace(problem, suggestion=deletion))
+            elif not self.is_misspelt(path):
+                found.append(problem)
         return [*found, Problem(f"there are more than {MANY} problems; these are the first")] if self.is_full else found
 
     @property
