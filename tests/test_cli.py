@@ -83,6 +83,16 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             "error: 'seed' is neither a YAML file nor an override\n  an override is written seed=VALUE\n",
         ),
         (
+            ["fit", "config.yaml", "seed 3"],
+            "error: 'seed 3' is neither a YAML file nor an override\n  did you mean seed=3?\n",
+        ),
+        (
+            ["fit", "config.yaml", ""],
+            "error: '' is neither a YAML file nor an override\n"
+            "  the argument is empty: was a variable of the shell not set?\n",
+        ),
+        (["check", "config.yaml", "--stage", "fit", "--stage=test"], "error: --stage is given twice\n"),
+        (
             ["fit", "proj"],
             "error: 'proj' is neither a YAML file nor an override\n  it is a folder: name a YAML file in it\n",
         ),
@@ -198,6 +208,14 @@ def test_check_gives_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert problem["value"] == "max_epoch"
     assert problem["override"] is None
     assert problem["suggestion"].startswith("did you mean 'max_epochs'?")
+
+
+def test_what_modules_print_is_no_part_of_the_json(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("proj/loud.py").write_text("print('hello')\nclass Loss:\n    def __call__(self, pred, target): ...\n")
+    assert main(["check", "config.yaml", "system::criterion::_target_=project.loud.Loss", "--json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out) == {"problems": []}
+    assert "hello" in said.err
 
 
 @pytest.mark.parametrize("flags", [["--json=yes"], ["--no-import=1"]])

@@ -141,6 +141,9 @@ def _check_flags(name: str, module: ModuleType, arguments: list[str]) -> None:
     text: commands.Help = module.HELP_TEXT
     valued = {flag.split()[0] for flag, _ in text.flags if " " in flag}
     known = {flag.split()[0] for flag, _ in text.flags}
+    given = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
+    if twice := next((flag for flag in given if given.count(flag) > 1), None):
+        raise UsageError(f"{twice} is given twice", value=twice)
     for index, argument in enumerate(arguments):
         if not argument.startswith("-"):
             continue

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lighter.config import compose, dump
 from lighter.config.resolve import Resolver
-from lighter.config.tree import join, key_text
+from lighter.config.tree import join, key_text, split
 from lighter.errors import LighterError
 
 from .parts import HEAD
@@ -111,6 +111,8 @@ def test_an_override_sets_one_value_and_touches_nothing_else(variables: Any, dat
 def _can_be_typed(path: tuple[Any, ...]) -> bool:
     """Tell whether a path survives the command line: an equals sign ends it, and blanks at its end are cut."""
     text = join(path)
+    if split(text) != tuple(map(key_text, path)):
+        return False  # a key that begins or ends with a colon
     return all(key_text(key) for key in path) and text == text.strip() and "=" not in text and not text.endswith("+")
 
 

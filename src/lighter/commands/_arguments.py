@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,11 +43,15 @@ def known_stage(name: str) -> str:
 
 
 def _mend(text: str) -> str:
+    if not text:
+        return "the argument is empty: was a variable of the shell not set?"
     if Path(text).is_dir():
         return "it is a folder: name a YAML file in it"
     files = {item.stem: item.name for item in Path().glob("*.y*ml")}
     named = files.get(text)
     suggestion = f"did you mean {named!r}?" if named else did_you_mean(text, files.values())
+    if match := re.fullmatch(r"(.*\w)(?::| +)([^:\s]+)", text):
+        suggestion = f"did you mean {match[1]}={match[2]}?"
     return suggestion or f"an override is written {text}=VALUE"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lighter.commands import Job
 from lighter.commands._arguments import split_arguments
+from lighter.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from lighter.report import Report
@@ -50,6 +51,10 @@ def _start(runner: Runner, report: Report) -> int:
         report.head(runner)
     try:
         runner.start()
+    except ConfigError as error:
+        if error.problems[0].place is not None:  # an optimizer or a scheduler, which are built only now
+            raise
+        raise RunError(problems=error.problems) from error  # what the data or the model showed
     except SystemExit:  # Lightning's answer to Ctrl-C, after it has shut down
         if not runner.trainer.interrupted:
             raise

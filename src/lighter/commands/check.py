@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import json
+import sys
 from typing import Any
 
 from lighter.commands import HELP, Help, Job
@@ -46,7 +48,8 @@ def _run(sources: list[str], overrides: list[str], stage: str | None, imports: b
     from lighter.config.check import runnable
 
     gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
-    config, problems = find_problems(sources, overrides, stage, imports=imports)
+    with contextlib.redirect_stdout(sys.stderr):  # what modules print when they are imported is no part of the answer
+        config, problems = find_problems(sources, overrides, stage, imports=imports)
     if as_json:
         print(json.dumps({"problems": [_data(problem) for problem in problems]}, indent=2, default=str))
     elif config is None or problems:

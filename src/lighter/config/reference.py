@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from lighter.config.tree import (
     MAX_DEPTH,
@@ -22,8 +23,9 @@ from lighter.config.tree import (
     split,
     step,
 )
-from lighter.errors import ConfigError, Place, Problem
+from lighter.errors import ConfigError, Place
 
+MANY = 100  # references that name nothing: more are not told of
 MAX_HOPS = 100  # references behind references
 KNOWN_NAMES = "an expression knows builtins, references (@path) and the names in `_imports_`"
 SYSTEM_IS_LIVE = "'@system' is the live System, which exists only in what is built late: optimizer and scheduler"
@@ -102,7 +104,8 @@ def syntax_tree(expression: Expression, node: Node, path: Path) -> ast.Expressio
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         message = f"the expression {node.value!r} does not parse: {reason}"
-        suggestion = "references in an expression are written with '@'" if _COPY.search(str(node.value)) else None
+        named = _COPY.search(str(node.value)) or re.search(r"\w::\w", str(node.value))
+        suggestion = "references in an expression are written with '@'" if named else None
         where = join(path)
         raise ConfigError(message, place=node.place, path=where, value=node.value, suggestion=suggestion) from error
 
@@ -215,8 +218,8 @@ def expand(root: Node, node: Node, path: Path = ()) -> Node:
     """
     expansion = _Expansion(root)
     expanded = expansion.expand(node, path, ())
-    if expansion.problems:
-        raise ConfigError(problems=expansion.problems)
+    if expansion.failures:
+        raise ConfigError(problems=[problem for failure in expansion.failures[:MANY] for problem in failure().problems])
     return expanded
 
 
@@ -231,7 +234,7 @@ class _Expansion:
     def __init__(self, root: Node) -> None:
         self.root = root
         self.size = 0
-        self.problems: list[Problem] = []
+        self.failures: list[Callable[[], ConfigError]] = []  # phrased only when someone asks, as that takes a while
 
     def expand(self, node: Node, path: Path, chain: tuple[Path, ...]) -> Node:
         self.size += 1
@@ -241,12 +244,10 @@ class _Expansion:
             raise ConfigError("its references lead too deep", place=node.place)
         value = node.value
         if isinstance(value, str) and value.startswith("%"):
-            try:
-                target, found = self.target(node, value, path, chain)
-            except ConfigError as error:
-                self.problems += error.problems
+            found = self.target(node, value, path, chain)
+            if found is None:
                 return node
-            copy = self.expand(found, path, (*chain, target))
+            copy = self.expand(found[1], path, (*chain, found[0]))
             return Node(copy.value, copy.place, node.key_place, copy.replaced)
         if isinstance(value, dict):
             value = {key: self.expand(item, (*path, key), chain) for key, item in value.items()}
@@ -254,13 +255,16 @@ class _Expansion:
             value = [self.expand(item, (*path, index), chain) for index, item in enumerate(value)]
         return Node(value, node.place, node.key_place, node.replaced)
 
-    def target(self, node: Node, text: str, path: Path, chain: tuple[Path, ...]) -> tuple[Path, Node]:
+    def target(self, node: Node, text: str, path: Path, chain: tuple[Path, ...]) -> tuple[Path, Node] | None:
         try:
             target, found = follow(self.root, absolute(text[1:], path))
         except (PathError, ConfigError) as error:
-            raise reference_error(error, self.root, text, node.place, path) from error
+            self.failures.append(partial(reference_error, error, self.root, text, node.place, path))
+            return None
         if target in chain or target == path[: len(target)]:
-            raise ConfigError(f"{text!r} leads back to itself", place=node.place, path=join(path), value=text)
+            message = f"{text!r} leads back to itself"
+            self.failures.append(partial(ConfigError, message, place=node.place, path=join(path), value=text))
+            return None
         return target, found
 
 

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 from lighter.errors import did_you_mean, nearest, own_frame
@@ -17,13 +18,30 @@ _FAILURES = (Exception, SystemExit)  # SystemExit: of a script without `if __nam
 
 
 class TargetError(LookupError):
-    """A dotted name that names nothing; `suggestion` is the mend, and `nearest` the right name, where there is one."""
+    """A dotted name that names nothing; the mend is looked for only when someone asks."""
 
-    def __init__(self, message: str, suggestion: str | None = None, nearest: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        find_nearest: Callable[[], str | None] = lambda: None,
+        suggest: Callable[[], str | None] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
-        self.suggestion = suggestion
-        self.nearest = nearest
+        self._find_nearest = find_nearest
+        self._suggest = suggest
+
+    @functools.cached_property
+    def nearest(self) -> str | None:
+        """The right name, where there is one that is alike."""
+        return self._find_nearest()
+
+    @functools.cached_property
+    def suggestion(self) -> str | None:
+        """The mend, where there is one."""
+        if self._suggest:
+            return self._suggest()
+        return f"did you mean {self.nearest!r}?" if self.nearest else None
 
 
 def import_object(name: str) -> object:
@@ -63,12 +81,13 @@ def _member(owner: object, owner_name: str, part: str) -> object:
         except TargetError:
             if _is_there(f"{owner_name}.{part}"):
                 raise
-    name = nearest(part, _names(owner))
-    match = f"{owner_name}.{name}" if name else None
     kind = "module" if isinstance(owner, ModuleType) else "class" if isinstance(owner, type) else type(owner).__name__
-    raise TargetError(
-        f"the {kind} {owner_name!r} has no {part!r}", f"did you mean {match!r}?" if match else None, match
-    )
+    raise TargetError(f"the {kind} {owner_name!r} has no {part!r}", lambda: _nearest_member(owner, owner_name, part))
+
+
+def _nearest_member(owner: object, owner_name: str, part: str) -> str | None:
+    match = nearest(part, _names(owner))
+    return f"{owner_name}.{match}" if match else None
 
 
 def _import(module: str) -> ModuleType:
@@ -76,8 +95,9 @@ def _import(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name == module:
-            raise TargetError(f"there is no module {module!r}", _top_level(module)) from error
-        raise TargetError(_failed(module, error, str(error)), _top_level(error.name or "")) from error
+            raise TargetError(f"there is no module {module!r}", suggest=lambda: _top_level(module)) from error
+        missing = error.name or ""
+        raise TargetError(_failed(module, error, str(error)), suggest=lambda: _top_level(missing)) from error
     except _FAILURES as error:
         raise TargetError(_failed(module, error, f"{type(error).__name__}: {error}")) from error
 

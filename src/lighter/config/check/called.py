@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lighter.config.check.signatures import Argument, Signature, signature_of
+from lighter.config.check.sources import source_of
 from lighter.config.check.subject import Subject, derives_from
 from lighter.config.reference import parse_expression
 from lighter.config.structure import RESERVED
@@ -97,6 +98,24 @@ def _called(kind: type) -> Signature | None:
         own = inspect.getattr_static(kind, "__call__") is not inspect.getattr_static(base, "__call__")
         return None if own else _method_signature(kind, "forward")
     return _method_signature(kind, "__call__")
+
+
+def losses_of(criterion: object) -> tuple[str, ...] | None:
+    """Return the names of the losses that a criterion returns, '' for a single one; None where they are not known."""
+    if str(getattr(criterion, "__module__", "")).startswith("torch."):
+        return ("",)
+    if not isinstance(criterion, type):
+        return None
+    method = inspect.getattr_static(criterion, "forward", None) or inspect.getattr_static(criterion, "__call__", None)
+    source = source_of(method.__code__) if inspect.isfunction(method) else None
+    made = [node.value for node in ast.walk(source.tree) if isinstance(node, ast.Return)] if source else []
+    names: dict[str, None] = {}
+    for value in made:
+        keys = value.keys if isinstance(value, ast.Dict) else [None]
+        if not all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in keys):
+            return None
+        names.update({str(key.value): None for key in keys if isinstance(key, ast.Constant)})
+    return tuple(names) or None
 
 
 def _method_signature(kind: type, name: str) -> Signature | None:

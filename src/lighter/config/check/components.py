@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -94,7 +95,7 @@ def _target(subject: Subject, path: Path, node: Node) -> Callable[..., object] |
         found = subject.imported_target(name)
     except TargetError as error:
         if not (_is_of_project(name) and (subject.is_told(("project",)) or subject.is_misspelt(("project",)))):
-            suggestion = _of_project(subject, name) or _with_summary(error)
+            suggestion = _of_project(subject, name) or _with_summary(name, error)
             subject.problem(where, item.place, error.message, name, suggestion)
         return None
     if not callable(found):
@@ -115,8 +116,10 @@ def _of_project(subject: Subject, name: str) -> str | None:
     return f"the folder {head!r} is importable as 'project': project.{rest}" if is_folder and rest else None
 
 
-def _with_summary(error: TargetError) -> str | None:
+def _with_summary(name: str, error: TargetError) -> str | None:
     """Return the suggestion with what the suggested class or function says of itself."""
+    if "." not in name:
+        return did_you_mean(name, dir(builtins), 0.8) or "write its module too, as in torch.nn.Linear"
     try:
         text = summary(import_object(error.nearest)) if error.nearest else None
     except TargetError:

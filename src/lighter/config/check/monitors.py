@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from lighter.config.check.called import COLLECTION, METRIC
+from lighter.config.check.called import COLLECTION, METRIC, losses_of
 from lighter.config.check.sharing import callbacks
 from lighter.config.check.stages import missing
 from lighter.config.check.subject import Subject, derives_from
@@ -37,6 +37,8 @@ class Logged:
     open: set[str] = field(default_factory=set)
 
     def has(self, name: str) -> bool:
+        if name.startswith("val/") and name.endswith("/step"):
+            return False  # what a step of validation logs is for loggers alone
         return name in self.names or any(name.startswith(prefix) for prefix in self.open)
 
 
@@ -194,10 +196,11 @@ def _steps(mode: str) -> tuple[str, ...]:
 
 def _add_losses(subject: Subject, mode: str, logged: Logged) -> None:
     slot = subject.slot("criterion")
-    kind = subject.target(*slot) if slot else None
-    logged.names.update({f"{mode}/loss/{step}": None for step in _steps(mode)})
-    if not str(getattr(kind, "__module__", "")).startswith("torch."):
+    names = losses_of(subject.target(*slot)) if slot else None
+    if names is None:
         logged.open.add(f"{mode}/loss/")  # it may return several by name
+    for name in ("",) if names is None else names:
+        logged.names.update({f"{mode}/loss/{name}{'/' * bool(name)}{step}": None for step in _steps(mode)})
 
 
 def _add_metrics(subject: Subject, mode: str, logged: Logged) -> None:
@@ -228,7 +231,7 @@ def _add_metrics(subject: Subject, mode: str, logged: Logged) -> None:
 def _is_one_number(kind: type) -> bool:
     """Tell whether a metric computes a tensor, which is logged under its own name."""
     compute: Any = getattr(kind, "compute", None)
-    if not derives_from(kind, METRIC) or not kind.__module__.startswith("torchmetrics."):
+    if not derives_from(kind, METRIC):
         return False
     try:
         made = get_type_hints(inspect.unwrap(compute)).get("return")

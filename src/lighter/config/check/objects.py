@@ -56,8 +56,9 @@ def _is_ours(subject: Subject, slot: str) -> bool:
 
 
 def _check_slot(subject: Subject, path: Path, check: Callable[[Subject, Path, Node], None]) -> None:
-    node = subject.find(path)
-    if node is not None and subject.uses(path) and not subject.is_told(path, node):
+    used = subject.uses(path)
+    path, node = subject.behind(path)
+    if node is not None and used and not subject.is_told(path, node):
         check(subject, path, node)
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lighter.config.check.signatures import signature_of
-from lighter.config.check.subject import Subject
+from lighter.config.check.subject import Subject, derives_from
 from lighter.config.check.values import contradiction
 from lighter.config.structure import STAGES, SYSTEM_TARGETS
 from lighter.config.tree import Path, is_reference, join, key_text
 from lighter.errors import Problem, did_you_mean
+
+LIGHTNING_MODULE = tuple(
+    f"{package}.core.module.LightningModule" for package in ("pytorch_lightning", "lightning.pytorch")
+)
+STEPS = {"fit": ("training_step",), "validate": ("validation_step",), "test": ("test_step",), "predict": ()}
 
 
 def check_stage(subject: Subject) -> None:
@@ -25,13 +30,14 @@ def missing(subject: Subject, stage: str) -> Iterator[Problem]:
     """Yield what a stage needs of the System and does not find."""
     system = subject.find(("system",))
     if system is None or not subject.is_system:
+        yield from _missing_hooks(subject, stage) if system is not None else ()
         return
     if stage == "fit" and not _overrides(subject, "configure_optimizers") and subject.slot("optimizer") is None:
         yield from _needs(subject, "fit", "an optimizer", ("system", "optimizer"))
     if stage == "fit" and not _overrides(subject, "training_step") and subject.slot("criterion") is None:
         yield from _needs(subject, "fit", "a criterion", ("system", "criterion"))
     mode = STAGES[stage][0]
-    if subject.find(("data",)) is not None or _overrides(subject, f"{mode}_dataloader"):
+    if _has_data(subject) or _overrides(subject, f"{mode}_dataloader"):
         return
     path, table = subject.behind(("system", "dataloaders"))
     if table is not None and (table.is_target or not isinstance(table.value, (dict, type(None)))):
@@ -39,6 +45,24 @@ def missing(subject: Subject, stage: str) -> Iterator[Problem]:
     item = subject.behind((*path, mode))[1] if table is not None else None
     if item is None or item.value is None or subject.may_be_absent((*path, mode), item):
         yield from _needs(subject, stage, f"a dataloader for {mode!r}", ("system", "dataloaders", mode))
+
+
+def _has_data(subject: Subject) -> bool:
+    node = subject.find(("data",))
+    return node is not None and node.value is not None
+
+
+def _missing_hooks(subject: Subject, stage: str) -> Iterator[Problem]:
+    """Yield the methods that a stage calls and a plain LightningModule lacks."""
+    node = subject.find(("system",))
+    kind = subject.target(("system",), node) if node is not None else None
+    if node is None or not isinstance(kind, type) or not derives_from(kind, LIGHTNING_MODULE):
+        return
+    base = next(item for item in kind.__mro__ if f"{item.__module__}.{item.__qualname__}" in LIGHTNING_MODULE)
+    loader = () if _has_data(subject) else (f"{STAGES[stage][0]}_dataloader",)
+    for hook in (*STEPS[stage], *loader):
+        if getattr(kind, hook) is getattr(base, hook, None):
+            yield Problem(f"{stage} needs a {hook!r} of {kind.__name__}", node.key_place or node.place, "system")
 
 
 def _needs(subject: Subject, stage: str, what: str, path: Path) -> Iterator[Problem]:
