@@ -18,8 +18,12 @@ from lighter.config.tree import Plain, join
 
 REPOSITORY = Path(__file__).parents[3]
 VALID = Path(__file__).parent / "valid"
-SHIPPED = [REPOSITORY / "projects" / name for name in ("digits/config.yaml", "digits/config_dict.yaml", "cifar10/config.yaml")]
-PEOPLES = [VALID / f"{name}.yaml" for name in ("references_of_all_kinds", "gan_with_two_optimizers", "regression_by_keywords")]
+SHIPPED = [
+    REPOSITORY / "projects" / name for name in ("digits/config.yaml", "digits/config_dict.yaml", "cifar10/config.yaml")
+]
+PEOPLES = [
+    VALID / f"{name}.yaml" for name in ("references_of_all_kinds", "gan_with_two_optimizers", "regression_by_keywords")
+]
 FILE = "fuzz.yaml"
 
 
@@ -71,7 +75,19 @@ def dumped(config: Plain) -> str:
 
 # --- noise
 
-MARKS = [*"{}[],:'\"@%$&*!|>#\\~=+-?`<.\n\t 01ax", "::", "@::", "%::", "<<", "---", "...", "\n  ", "\n- ", ": ", "_target_"]
+MARKS = [
+    *"{}[],:'\"@%$&*!|>#\\~=+-?`<.\n\t 01ax",
+    "::",
+    "@::",
+    "%::",
+    "<<",
+    "---",
+    "...",
+    "\n  ",
+    "\n- ",
+    ": ",
+    "_target_",
+]
 ODD = [*"\0\x07\x1b\x7f\x85\u200b\u2028\u2029\ufeff\ud800éß中🙂\u202e\U0010ffff", "e\u0301", "\r", "\r\n", "\x0c"]
 
 
@@ -97,25 +113,170 @@ HEADS = [
 NAMES = ["a", "b", "model", "lr", "params", "optimizer", "monitor", "callbacks", "input_accessor", "pred_argument"]
 KEYS = [*SECTIONS, *SLOTS, *MODES, *ADAPTERS, *RESERVED, *RESERVED, *NAMES, *NAMES]
 ODD_KEYS = [
-    *("::", "a::", "::a", "a::b", "vars::a", "trainer::callbacks::0", "=vars", "~vars", "=vars::a", "~a", "=", "~", "<<"),
-    *("1", "-1", "true", "null", "1.5", ".nan", "''", '"\\0"', '"\\e[2J"', "? [a]", "? {b: 1}\n", "é", "🙂", "a.b", "on"),
+    *(
+        "::",
+        "a::",
+        "::a",
+        "a::b",
+        "vars::a",
+        "trainer::callbacks::0",
+        "=vars",
+        "~vars",
+        "=vars::a",
+        "~a",
+        "=",
+        "~",
+        "<<",
+    ),
+    *(
+        "1",
+        "-1",
+        "true",
+        "null",
+        "1.5",
+        ".nan",
+        "''",
+        '"\\0"',
+        '"\\e[2J"',
+        "? [a]",
+        "? {b: 1}\n",
+        "é",
+        "🙂",
+        "a.b",
+        "on",
+    ),
     *("_targt_", "_Target_", "__target__", "9" * 30, "x" * 300, "*a", "&a k", "!!int 1"),
 ]
 TARGETS = [
     *("torch.nn.Linear", "torch.nn.Linar", "torch.optim.SGD", "lighter.System", "lighter.adapters.MetricsAdapter"),
     *("pytorch_lightning.Trainer", "pytorch_lightning.callbacks.ModelCheckpoint", "torchmetrics.MeanMetric"),
-    *("builtins.dict", "dict", "len", "torch", "os.path", "math.pi", "no.such", "", ".", "..", "a..b", "torch.", ".torch"),
+    *(
+        "builtins.dict",
+        "dict",
+        "len",
+        "torch",
+        "os.path",
+        "math.pi",
+        "no.such",
+        "",
+        ".",
+        "..",
+        "a..b",
+        "torch.",
+        ".torch",
+    ),
     *("torch.nn.Linear.forward", "sys.modules", "torch.float32", "str.join", "functools.partial", "'a b'", "1a", "ß.é"),
 ]
 TEXTS = [
-    *("@", "%", "$", "@@", "%%", "$$", "@::", "%::", "@::a", "%::::a", "@::::::::a", "@vars", "%vars", "%vars::a", "@vars::a"),
-    *("@vars::a::0", "@vars::-1", "@system", "@system::model", "@trainer", "%trainer", "%system", "%system::metrics::train"),
-    *(f"%{FILE}", f"%{FILE}::vars", "%nothing.yaml", "%.yaml", "%/", "%..", "@a.b()", "@vars:a", "vars::a", "\\@a", "@é", "@1"),
-    *("$1 +", "$(", "$[", "$'", "$f'{'", "$f'{@a", "$lambda", "$lambda: @::", "$@", "$@@", "$@vars::a + 1", "$@a @ @b", "$x"),
-    *("$import os", "$import", "$import os as", "$from . import x", "$from os import *", "$import os; 1", "$yield", "$a := 1"),
-    *("$'\\d'", "$1 is 1", "$" + "(" * 300, "$" + "-" * 3000 + "1", "$" + "f'{" * 30, "$\0", "${@vars::a: 1}", "$[@::a for a in b]"),
-    *("x", "5", "-0", "1e-3", "1e999", ".inf", ".nan", "0x", "0o9", "9" * 5000, "1:30", "2024-01-31", "true", "~", "null", "''"),
-    *("val/loss", "{epoch}-{a/b", "train/loss/epoch", '"\\ud800"', '"\\0"', "'\\d'", "x" * 2000, "é🙂", "*a", "`", "@`", "?", "- a"),
+    *(
+        "@",
+        "%",
+        "$",
+        "@@",
+        "%%",
+        "$$",
+        "@::",
+        "%::",
+        "@::a",
+        "%::::a",
+        "@::::::::a",
+        "@vars",
+        "%vars",
+        "%vars::a",
+        "@vars::a",
+    ),
+    *(
+        "@vars::a::0",
+        "@vars::-1",
+        "@system",
+        "@system::model",
+        "@trainer",
+        "%trainer",
+        "%system",
+        "%system::metrics::train",
+    ),
+    *(
+        f"%{FILE}",
+        f"%{FILE}::vars",
+        "%nothing.yaml",
+        "%.yaml",
+        "%/",
+        "%..",
+        "@a.b()",
+        "@vars:a",
+        "vars::a",
+        "\\@a",
+        "@é",
+        "@1",
+    ),
+    *(
+        "$1 +",
+        "$(",
+        "$[",
+        "$'",
+        "$f'{'",
+        "$f'{@a",
+        "$lambda",
+        "$lambda: @::",
+        "$@",
+        "$@@",
+        "$@vars::a + 1",
+        "$@a @ @b",
+        "$x",
+    ),
+    *(
+        "$import os",
+        "$import",
+        "$import os as",
+        "$from . import x",
+        "$from os import *",
+        "$import os; 1",
+        "$yield",
+        "$a := 1",
+    ),
+    *(
+        "$'\\d'",
+        "$1 is 1",
+        "$" + "(" * 300,
+        "$" + "-" * 3000 + "1",
+        "$" + "f'{" * 30,
+        "$\0",
+        "${@vars::a: 1}",
+        "$[@::a for a in b]",
+    ),
+    *(
+        "x",
+        "5",
+        "-0",
+        "1e-3",
+        "1e999",
+        ".inf",
+        ".nan",
+        "0x",
+        "0o9",
+        "9" * 5000,
+        "1:30",
+        "2024-01-31",
+        "true",
+        "~",
+        "null",
+        "''",
+    ),
+    *(
+        "val/loss",
+        "{epoch}-{a/b",
+        "train/loss/epoch",
+        '"\\ud800"',
+        '"\\0"',
+        "'\\d'",
+        "x" * 2000,
+        "é🙂",
+        "*a",
+        "`",
+        "@`",
+        "?",
+        "- a",
+    ),
 ]
 TAGS = ["!!int", "!!str", "!!python/object/apply:os.system", "!x", "!", "!!float", "!!set", "!!omap", "!!binary"]
 RAW = 0.02  # how often text stands without the quotes that YAML wants
@@ -124,7 +285,9 @@ RAW = 0.02  # how often text stands without the quotes that YAML wants
 def _yaml(rng: random.Random) -> str:
     writer = _Writer(rng)
     entries = "".join(writer.entry(depth=0) for _ in range(rng.randrange(1, 6)))
-    start = rng.choice(["%YAML 1.2\n---\n", "%TAG ! x:\n---\n", "---\n", "\ufeff", "# é\n"]) if rng.random() < 0.2 else ""
+    start = (
+        rng.choice(["%YAML 1.2\n---\n", "%TAG ! x:\n---\n", "---\n", "\ufeff", "# é\n"]) if rng.random() < 0.2 else ""
+    )
     end = rng.choice(["\n...\n", "\n---\na: 1\n", "\0", "\n\t", "\nx"]) if rng.random() < 0.1 else "\n"
     return start + rng.choice(HEADS) + entries.lstrip("\n") + end
 
@@ -214,7 +377,9 @@ def _like(rng: random.Random, place: str, line: str) -> str:
 def _indent(rng: random.Random, lines: list[str]) -> None:
     at = rng.randrange(len(lines))
     end = next((index for index in range(at, len(lines)) if rng.random() < 0.3), at) + 1
-    change = rng.choice([lambda line: f"  {line}", lambda line: line[2:], lambda line: f" {line}", lambda line: f"\t{line}"])
+    change = rng.choice(
+        [lambda line: f"  {line}", lambda line: line[2:], lambda line: f" {line}", lambda line: f"\t{line}"]
+    )
     lines[at:end] = map(change, lines[at:end])
 
 
@@ -242,7 +407,15 @@ def _exchange(rng: random.Random, lines: list[str]) -> None:
         lines[one], lines[other] = f"{key}: {value_2}", f"{key_2}: {value}"
 
 
-EDITS: list[Callable[[random.Random, list[str]], None]] = [_delete, _duplicate, _swap, _indent, _flip, _retarget, _exchange]
+EDITS: list[Callable[[random.Random, list[str]], None]] = [
+    _delete,
+    _duplicate,
+    _swap,
+    _indent,
+    _flip,
+    _retarget,
+    _exchange,
+]
 
 
 def _rearranged(rng: random.Random) -> str:

@@ -43,9 +43,7 @@ class Hang(BaseException):
 class OnlyWhatIsHere(importlib.abc.MetaPathFinder):
     """Refuse to import what no config of these tests means: a random name may be that of a module that does things."""
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.split(".")[0] not in KNOWN:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None

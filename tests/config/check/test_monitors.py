@@ -8,7 +8,7 @@ import pytest
 
 from lighter.checking import find_problems
 
-PARTS = '''\
+PARTS = """\
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -37,7 +37,7 @@ class Free(Metric):
 class Module(LightningModule):
     def training_step(self, batch, batch_idx): ...
     def train_dataloader(self): ...
-'''
+"""
 CONFIG = """\
 project: proj
 trainer:

@@ -81,8 +81,11 @@ def _indent(line: str) -> int:
 def _targets(statements: Sequence[ast.AST]) -> Iterator[ast.AST]:
     """Yield what the statements of a block and of its inner blocks assign to."""
     for node in statements:
-        for name in ("target", "targets", "optional_vars"):
-            value = getattr(node, name, None) or []
-            yield from value if isinstance(value, list) else [value]
-        for name in ("body", "orelse", "finalbody", "handlers", "items", "cases"):
-            yield from _targets(getattr(node, name, []))
+        for name in node._fields:
+            value = getattr(node, name)
+            if name in ("target", "optional_vars") and value:
+                yield value
+            elif name == "targets":
+                yield from value
+            elif name in ("body", "orelse", "finalbody", "handlers", "items", "cases"):
+                yield from _targets(value)
