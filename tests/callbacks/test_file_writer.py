@@ -218,7 +218,7 @@ def test_a_video_comes_back(tmp_path: Path, shape: tuple[int, ...]) -> None:
 )
 def test_what_is_no_picture_is_an_error(tmp_path: Path, writer: str, pred: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        predict(FileWriter(tmp_path, writer), lambda _: pred, samples=1)
+        predict(FileWriter(tmp_path, writer), lambda _: pred, samples=1)  # type: ignore[arg-type]
 
 
 def test_a_video_without_pyav_is_refused_before_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

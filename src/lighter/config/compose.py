@@ -136,6 +136,8 @@ class _Composer:
     def enter(self, node: Node, entry: Entry, path: Path) -> None:
         """Apply one entry below `node`, which stands at `path`."""
         target = (*path, *entry.path)
+        if len(target) > MAX_DEPTH:
+            return self.problem(f"is nested more than {MAX_DEPTH} levels deep", entry.place)
         for depth, part in enumerate(entry.path[:-1], len(path)):
             found = step(node, part)
             if found is None and isinstance(node.value, dict) and not entry.operator:

@@ -20,6 +20,7 @@ import torchvision  # type: ignore[import-untyped]
 from lighter.checking import find_problems
 from lighter.config import compose, dump
 from lighter.config.origin import show, show_origins
+from lighter.config.structure import RESERVED
 from lighter.config.tree import Plain, join
 from lighter.errors import LighterError, Problem, render, render_all
 
@@ -131,12 +132,12 @@ def test_none_of_ten_thousand_inputs_makes_check_fail_or_hang(seed: int) -> None
 
 
 def wrong(file: Path) -> Iterator[tuple[str, Plain]]:
-    """Yield a config with each of its values replaced by each wrong one, and with each reserved key of a wrong value."""
+    """Yield a config with each value replaced by each wrong one, and with each reserved key of a wrong value."""
     config = inputs.plain_of(file)
     for path, value in inputs.paths(config):
         for new in inputs.WRONG:
             yield f"{join(path)}: {new!r}", inputs.put(config, path, new)
-            for key in inputs.RESERVED if isinstance(value, dict) else ():
+            for key in RESERVED if isinstance(value, dict) else ():
                 yield f"{join((*path, key))}: {new!r}", inputs.put(config, (*path, key), new)
 
 
