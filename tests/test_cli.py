@@ -51,7 +51,7 @@ def test_the_help_of_a_command_runs_nothing_and_ends_with_examples(
 ) -> None:
     assert main([name, "config.yaml", "--help"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"usage: lighter {name} ")
+    assert text.startswith(f"usage: lighter {name}")
     assert text.rstrip().splitlines()[-1].startswith(f"  lighter {name} ")
     assert all(len(line) <= 110 for line in text.splitlines())
     assert not Path("logs").exists()

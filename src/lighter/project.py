@@ -55,7 +55,7 @@ def _forget() -> None:
             sys.path.remove(place)
     folders = [Path(place) for place in _on_path]
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
+        file = getattr(module, "__dict__", {}).get("__file__")  # and not what a lazy module makes of the question
         theirs = file and not is_library(file) and any(place in Path(file).parents for place in folders)
         if theirs or name.split(".")[0] == "project":
             del sys.modules[name]

@@ -141,7 +141,7 @@ def load_file(file: str, said_by: str = "") -> Patch:
         others = (item.name for item in FilePath(file).parent.glob("*.y*ml") if item.resolve() != own)
         suggestion = did_you_mean(FilePath(file).name, others, 0.75)
         raise ConfigError(f"there is no file {file!r}", value=file, suggestion=suggestion) from error
-    except (OSError, ValueError) as error:  # ValueError: no file name at all
+    except (OSError, ValueError) as error:  # ValueError: no file name at all, or no file
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"cannot read {file!r}: {reason}", value=file) from error
     patch = load_text(text, Place(file, 1, 1))
@@ -156,12 +156,11 @@ def _bytes(file: str) -> bytes:
     """Return what is in a file. A device or a pipe may have no end, and cannot be read again by other processes."""
     path = FilePath(file)
     if path.exists() and not (path.is_file() or path.is_dir()):
-        suggestion = "save what it gives as a file"
-        raise ConfigError(f"{file!r} is a device or a pipe, not a file", value=file, suggestion=suggestion)
+        raise ValueError("it is a device or a pipe, not a file")
     with path.open("rb") as opened:
         content = opened.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
-        raise ConfigError(f"{file!r} holds more than {_MAX_BYTES // 1_000_000} MB", value=file)
+        raise ValueError(f"it holds more than {_MAX_BYTES // 1_000_000} MB")
     return content
 
 

@@ -130,12 +130,20 @@ def _importable(path: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found.name for found in pkgutil.iter_modules(path))
 
 
+def _listed(owner: object) -> list[str]:
+    """Return what `dir` does, but ask no one but a module."""
+    if not isinstance(owner, ModuleType):
+        kind = owner if isinstance(owner, type) else type(owner)
+        return sorted({name for base in kind.__mro__ for name in vars(base)})
+    try:
+        return dir(owner)
+    except Exception:  # it may list itself
+        return sorted(vars(owner))
+
+
 def _names(owner: object) -> list[str]:
     """Return the public names of an object, modules first: of two that are alike, the last is suggested."""
-    try:
-        names = [name for name in dir(owner) if not name.startswith("_")]
-    except Exception:  # an owner's own `__dir__`
-        return []
+    names = [name for name in _listed(owner) if not name.startswith("_")]
     names.sort(key=lambda name: not isinstance(inspect.getattr_static(owner, name, None), ModuleType))
     if isinstance(owner, ModuleType) and hasattr(owner, "__path__"):
         return [*(found.name for found in pkgutil.iter_modules(owner.__path__)), *names]

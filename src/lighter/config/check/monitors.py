@@ -169,7 +169,7 @@ def _logged(subject: Subject) -> Logged | None:
 def _may_log(kind: object) -> bool:
     """Tell whether a class has code of its own that logs, or that cannot be read."""
     for base in kind.__mro__ if isinstance(kind, type) else ():
-        if base is object or base.__module__.startswith(OWN):
+        if base is object or str(base.__module__).startswith(OWN):
             continue
         try:
             if _LOGS.search(inspect.getsource(base)):

@@ -281,6 +281,8 @@ def _evaluated(function: FunctionType, name: str, namespace: dict[str, Any], kin
     written = function.__annotations__.get(name, EMPTY)
     if type(written) is type:
         return written
+    if isinstance(written, str) and "(" in written:
+        return EMPTY  # evaluating it would call something
     holder = SimpleNamespace(__annotations__={name: written}, __type_params__=getattr(function, "__type_params__", ()))
     for owner in (None, kind):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 from lighter.config.check.signatures import signature_of
@@ -103,7 +104,7 @@ def _check_stage_arguments(subject: Subject) -> None:
     kind = subject.target(("trainer",), trainer) if trainer is not None else None
     for stage in STAGES if subject.stage is None else (subject.stage,):
         path, table = subject.behind(("args", stage))
-        method = getattr(kind, stage, None)
+        method = inspect.getattr_static(kind, stage, None) if isinstance(kind, type) else None
         signature = signature_of(method) if method is not None else None
         if table is None or not isinstance(table.value, dict) or signature is None:
             continue

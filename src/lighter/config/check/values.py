@@ -135,7 +135,7 @@ def _against(node: Node, annotation: Any) -> _Misfit | None:
 def _is_made_from_anything(cls: type) -> bool:
     """Tell whether nothing is known of what a class takes: a protocol, of Python's library, or one of pydantic's."""
     known = getattr(cls, "_is_protocol", False) or hasattr(cls, "__get_pydantic_core_schema__")
-    return known or cls.__module__.split(".")[0] in (*sys.stdlib_module_names, "typing_extensions")
+    return known or str(cls.__module__).split(".")[0] in (*sys.stdlib_module_names, "typing_extensions")
 
 
 def _is_choice(value: object, choices: tuple[Any, ...]) -> bool:
