@@ -314,7 +314,7 @@ def test_a_mistake_ends_in_one_screen_and_its_status(
 def test_a_failed_run_points_at_the_users_line(capsys: pytest.CaptureFixture[str]) -> None:
     override = "system::dataloaders::train::collate_fn=$__import__('parts').broken_collate"
     said = failed(capsys, "fit", "config.yaml", override, status=1)
-    assert re.search(r"at .*proj/parts\.py:\d+ in broken_collate: raise RuntimeError", said)
+    assert re.search(r"at .*proj/parts\.py:\d+ in broken_collate: raise RuntimeError", " ".join(said.split()))
 
 
 def test_an_error_in_a_worker_reads_like_one_in_the_main_process(capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,7 +322,7 @@ def test_an_error_in_a_worker_reads_like_one_in_the_main_process(capsys: pytest.
     Path("proj/parts.py").write_text(source)
     said = failed(capsys, "fit", "config.yaml", "system::dataloaders::train::num_workers=1", status=1)
     assert re.match(r"error: the run failed: IndexError: index \d+ is out of bounds", said)
-    assert re.search(r"\n  at .*proj/parts\.py:\d+ in __getitem__: return self", said)
+    assert re.search(r" at .*proj/parts\.py:\d+ in __getitem__: return self", " ".join(said.split()))
 
 
 @pytest.mark.parametrize(("rank", "tells"), [("0", True), ("1", False)])

@@ -160,8 +160,8 @@ def _on_one_line(text: str) -> str:
 
 
 def _folded(line: str) -> list[str]:
-    """Return a line as several that fit, all but the first indented further; a place in code stays whole."""
-    if len(line) <= LINE or line.startswith("  at "):
+    """Return a line as several that fit, all but the first indented further."""
+    if len(line) <= LINE:
         return [line]
     import textwrap  # here, as few lines are long
 

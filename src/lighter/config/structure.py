@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from lighter.config.tree import SEPARATOR, Key, Node, dotted, is_reference, join, key_text, nodes
@@ -137,9 +138,16 @@ def _meant(name: str, path: tuple[Key, ...], known: tuple[str, ...]) -> str | No
 def _near_reserved(root: Node) -> Iterable[Problem]:
     """Find keys such as `_targt_`, which only a slip of the pen explains."""
     words = {key.strip("_"): key for key in RESERVED}
-    for path, node in nodes(root):
+    tree = nodes(root)
+    targets = {path[:-1] for path, _ in tree if path and path[-1] == "_target_"}
+    for path, node in tree:
         key = path[-1] if len(path) > 1 else None  # the keys at the top are sections
-        if not isinstance(key, str) or key in RESERVED or not (key.startswith("_") and key.endswith("_")):
+        if not isinstance(key, str) or key in RESERVED:
+            continue
+        if path[0] != "vars" and path[:-1] not in targets and _is_near_target(key, node.value):
+            place = node.key_place or node.place
+            yield Problem(f"{key!r} is not a reserved key", place, join(path), key, "did you mean '_target_'?")
+        if not (key.startswith("_") and key.endswith("_")):
             continue
         word, suggestion = key.strip("_"), OTHER_RESERVED.get(key)
         if word not in SLOTS and (match := nearest(word, words, 0.82)):  # `_model_` is no `_mode_`
@@ -147,6 +155,13 @@ def _near_reserved(root: Node) -> Iterable[Problem]:
         if suggestion:
             place = node.key_place or node.place
             yield Problem(f"{key!r} is not a reserved key", place, join(path), key, suggestion)
+
+
+def _is_near_target(key: str, value: object) -> bool:
+    """Tell whether a key with one of its underscores names what to build, where nothing else does."""
+    one = key.startswith("_") != key.endswith("_")
+    dotted_name = isinstance(value, str) and re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", value) is not None
+    return one and dotted_name and nearest(key.strip("_"), ["target"], 0.82) is not None
 
 
 def _scalars(root: Node) -> Iterable[Problem]:
