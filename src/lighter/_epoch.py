@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
@@ -51,6 +52,17 @@ class Epoch:
     @property
     def is_evaluation(self) -> bool:
         return self.mode in ("val", "test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the epoch has summed up so far on this rank."""
+        metrics = None if self.metrics is None else self.metrics.state_dict()
+        return {"batches": self.batches, "losses": self.losses.state_dict(), "metrics": metrics}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self.batches = state["batches"]
+        self.losses.load_state_dict(state["losses"], device)
+        if self.metrics is not None:
+            self.metrics.load_state_dict(state["metrics"] or {})
 
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:

@@ -30,6 +30,13 @@ class Losses:
             self.sums[name].add_(loss.to(self.sums[name].device), alpha=samples)
             self.counts[name] += samples
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": {name: total.clone() for name, total in self.sums.items()}, "counts": dict(self.counts)}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self.sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self.counts = Counter(state["counts"])
+
     def means(self, trainer: Trainer) -> dict[str, Tensor]:
         """Return the means over the samples of all ranks; the names are those of any rank, in one order on all."""
         names = _on_any_rank(trainer, sorted(self.sums))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import move_data_to_device
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
@@ -71,12 +72,30 @@ class SharedMetrics:
         for metric in self.collection.values(copy_state=False):  # the collection's own reset would tie its own groups
             metric.reset()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what every metric has counted, by its path in the collection; torchmetrics' own holds but a part."""
+        return {
+            path: {"updates": metric._update_count, "state": {name: getattr(metric, name) for name in metric._defaults}}
+            for path, metric in _metrics_in(self.collection)
+        }
+
+    def load_state_dict(self, states: Mapping[str, Any]) -> None:
+        for path, metric in _metrics_in(self.collection):
+            if path in states:
+                metric._update_count, metric._computed = states[path]["updates"], None
+                for name, value in move_data_to_device(states[path]["state"], metric.device).items():
+                    setattr(metric, name, value)
+
     def _hand_on(self) -> None:
         for leader, follower in self._followers:
             source, destination = vars(leader), vars(follower)
             for name in leader._defaults:
                 destination[name] = source[name]
             destination["_update_count"], destination["_computed"] = source["_update_count"], None
+
+
+def _metrics_in(collection: MetricCollection) -> list[tuple[str, Metric]]:
+    return [(path, module) for path, module in collection.named_modules() if isinstance(module, Metric)]
 
 
 def _batch_copy(collection: MetricCollection) -> MetricCollection:

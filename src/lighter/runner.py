@@ -16,10 +16,11 @@ from lighter.config import Config, compose
 from lighter.config.resolve import Resolver
 from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
 from lighter.errors import ConfigError, UsageError, did_you_mean
+from lighter.exact import Exact
 from lighter.project import import_project
 from lighter.runs.checkpoint import find_checkpoint
 from lighter.runs.mismatch import mismatch
-from lighter.runs.record import Record
+from lighter.runs.recorder import Recorder
 from lighter.system import System
 
 Stage: TypeAlias = Literal["fit", "validate", "test", "predict"]
@@ -36,6 +37,7 @@ class Runner:
     system: pl.LightningModule
     datamodule: pl.LightningDataModule | None
     checkpoint: Path | None
+    recorder: Recorder
 
     def __init__(self, trainer_arguments: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> None:
         self._trainer_arguments = trainer_arguments
@@ -66,15 +68,17 @@ class Runner:
         _known(stage)
         self.stage = stage
         self.config = config
-        import_project(self.config)
+        project = import_project(self.config)
         resolver = Resolver.of(self.config)
         resolver.require()
         self.seed = resolver.resolve("seed") if "seed" in resolver else None
         if self.seed is not None:
             pl.seed_everything(self.seed, workers=True, verbose=False)
         self.trainer = _instance(resolver, "trainer", pl.Trainer, self._trainer(resolver))
-        if stage == "fit":
-            callbacks_of(self.trainer).insert(0, Record(config))  # those that save checkpoints stay last
+        self.recorder = Recorder(config, stage, seed=self.seed, project=project)
+        callbacks_of(self.trainer).insert(0, self.recorder)  # those that save checkpoints stay last
+        if self.seed is not None:
+            callbacks_of(self.trainer).insert(0, Exact(self.seed))
         resolver = resolver.with_live({"trainer": self.trainer})
         self.arguments = self._stage_arguments(resolver)
         given = self.arguments.pop("ckpt_path", None)
@@ -83,8 +87,24 @@ class Runner:
         self.datamodule = self._datamodule(resolver)
         self.system = _instance(resolver, "system", pl.LightningModule, self._system(resolver))
 
+    def record(self) -> Path | None:
+        """Begin the record of the prepared stage, and return its folder; None where there is none to be left."""
+        if self.recorder.folder is None:
+            self.recorder.open(self.trainer, self.checkpoint)
+        return self.recorder.folder
+
     def start(self) -> Any:
         """Run the prepared stage and return what the Trainer returned."""
+        self.record()
+        try:
+            result = self._start()
+        except BaseException as error:
+            self.recorder.close(error)
+            raise
+        self.recorder.close()
+        return result
+
+    def _start(self) -> Any:
         stage = getattr(self.trainer, self.stage)
         ckpt_path = str(self.checkpoint) if self.checkpoint else None
         try:

@@ -17,6 +17,7 @@ from lighter._epoch import Epoch, extra_arguments, monitored_steps, wants_output
 from lighter._losses import count_samples, loss_name, named_losses
 from lighter._metrics import SharedMetrics, collections_by_mode, scalars
 from lighter._optimization import build_optimizers, listed, optimizer_values, scheduler_configs
+from lighter._ranks import of_all_ranks, of_this_rank
 from lighter.adapters import CriterionAdapter, MetricsAdapter, describe, name_of, pair, whole
 from lighter.errors import ConfigError, RunError
 from lighter.modes import MODES, by_mode, check_keys
@@ -25,6 +26,7 @@ ADAPTER_SLOTS = ("batch", "criterion", "metrics", "logging")
 CRITERION_MODES = ("train", "val")
 STAGE_WORDS = {"train": "train", "val": "validation", "test": "test"}  # as Lightning's hooks spell the modes
 BESIDE_MODEL = ("criterion.", "inferer.", *(f"{mode}_metrics." for mode in MODES))  # in a state dict
+EPOCH_KEY = "lighter_epoch"  # in a checkpoint: what the unfinished training epoch has summed up, by rank
 BATCHES_KEY = "lighter_batches"  # in a checkpoint: the evaluation batches of earlier epochs, by mode
 
 
@@ -89,6 +91,7 @@ class System(pl.LightningModule):
         }
         self._epochs: dict[str, Epoch] = {}
         self._batches_before: dict[str, int] = {}  # in earlier epochs, by mode
+        self._unfinished: dict[str, Any] | None = None  # the training epoch that a checkpoint was saved in
         self._unloggable: set[str] = set()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -126,6 +129,7 @@ class System(pl.LightningModule):
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - the hook's signature
         self._epochs.clear()  # an epoch that was cut off
+        self._unfinished = None
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         epoch, now = self._epochs.get("train"), (self.current_epoch, batch_idx)
@@ -167,10 +171,14 @@ class System(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[BATCHES_KEY] = dict(self._batches_before)
+        if "train" in self._epochs:
+            checkpoint[EPOCH_KEY] = of_all_ranks(self.trainer, self._epochs["train"].state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Load the model strictly; what stands beside it is there only in the stages that need it."""
         self._batches_before = dict(checkpoint.get(BATCHES_KEY, {}))
+        if EPOCH_KEY in checkpoint and self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._unfinished = of_this_rank(self.trainer, checkpoint[EPOCH_KEY])
         given, own = checkpoint.get("state_dict", {}), self.state_dict()
         for name in [name for name in given if name.startswith(BESIDE_MODEL) and name not in own]:
             del given[name]
@@ -244,12 +252,17 @@ class System(pl.LightningModule):
             logs_loss=watched and mode == "train" and self.trainer.progress_bar_callback is not None,
             monitored=monitored,
         )
+        if mode == "train" and self._unfinished is not None:
+            epoch.load_state_dict(self._unfinished, self.device)
+            self._unfinished = None
         return epoch
 
     def _end_epoch(self, mode: str) -> None:
         """Log the epoch's values, the same on every rank."""
         epoch = self._epochs.pop(mode, None)
-        if epoch is None and self.trainer.world_size > 1:  # the other ranks may have had batches, and wait for this one
+        was_cut_off = mode == "train" and self._unfinished is not None  # after its last batch
+        # the other ranks may have had batches, and wait for this one
+        if epoch is None and (was_cut_off or self.trainer.world_size > 1):
             epoch = self._begin_epoch(mode)
             del self._epochs[mode]
         if epoch is None:

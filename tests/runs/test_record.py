@@ -9,7 +9,8 @@ import torch
 
 from lighter import Runner
 from lighter._epoch import callbacks_of, wants_outputs
-from lighter.runs.record import Record, recorded_sources
+from lighter.runs.record import recorded_sources
+from lighter.runs.recorder import Recorder
 from workspace import workspace  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -61,7 +62,7 @@ def test_it_does_so_however_the_trainer_is_made(override: str) -> None:
     )
     runner, content = fit(override)
     assert recorded_sources(content) == (Path("config.yaml").resolve(),)
-    assert sum(isinstance(callback, Record) for callback in callbacks_of(runner.trainer)) == 1
+    assert sum(isinstance(callback, Recorder) for callback in callbacks_of(runner.trainer)) == 1
 
 
 def test_a_checkpoint_of_several_processes_carries_it_too() -> None:
@@ -77,12 +78,6 @@ def test_it_costs_the_system_no_outputs_and_leaves_no_state_behind() -> None:
     runner, content = fit()
     assert not wants_outputs("train", runner.trainer, runner.system)
     assert [name for name in content["callbacks"] if "Record" in name] == []
-
-
-def test_only_fit_records() -> None:
-    runner = Runner()
-    runner.run("test", ["config.yaml"], QUIET)
-    assert not any(isinstance(callback, Record) for callback in callbacks_of(runner.trainer))
 
 
 def test_plain_lightning_takes_the_checkpoint_as_its_own() -> None:

@@ -48,6 +48,7 @@ def _start(runner: Runner, report: Report) -> int:
     _quiet(runner)
     main = runner.trainer.is_global_zero
     if main:
+        runner.record()  # first, as it settles which folder the run has
         report.head(runner)
     try:
         runner.start()

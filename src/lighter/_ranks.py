@@ -1,0 +1,29 @@
+"""What each rank has of its own, in one checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import move_data_to_device, rank_zero_warn
+
+
+def of_all_ranks(trainer: Trainer, own: Any) -> list[Any]:
+    """Return what every rank has, on the CPU; each rank must call this."""
+    own = move_data_to_device(own, torch.device("cpu"))
+    if trainer.world_size == 1:
+        return [own]
+    everyones: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(everyones, own)
+    return everyones
+
+
+def of_this_rank(trainer: Trainer, everyones: list[Any]) -> Any:
+    """Return what this rank had, or None where there were more or fewer of them."""
+    if len(everyones) == trainer.world_size:
+        return everyones[trainer.global_rank]
+    rank_zero_warn(
+        f"the checkpoint is of {len(everyones)} ranks, here are {trainer.world_size}: the epoch goes on inexactly"
+    )
+    return None

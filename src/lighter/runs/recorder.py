@@ -1,0 +1,229 @@
+"""The record of a run: begun before its Trainer starts, kept up while it runs, and ended however it ends."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from lighter import __version__
+from lighter.config import Config
+from lighter.config.origin import show
+from lighter.config.tree import Node
+from lighter.errors import ConfigError, LighterError, shorten
+from lighter.runs.atomic import write_text
+from lighter.runs.environment import packages
+from lighter.runs.folder import take_folder
+from lighter.runs.git import Git, read_git
+from lighter.runs.metrics_file import MetricsFile
+from lighter.runs.process import this_process
+from lighter.runs.progress import best_checkpoints, devices_of, logged_values, saved_checkpoints
+from lighter.runs.record import KEY, sources_of
+from lighter.runs.run_file import Run, Status, read_run, write_run
+from lighter.runs.secrets import Secrets
+
+CONFIG, PATCH, EPOCHS = "config.yaml", "uncommitted.patch", "epochs.csv"
+ERROR = 4000  # characters of an error's text
+
+
+class Recorder(pl.Callback):
+    """Write down a run in a folder of its own, and the config in each of its checkpoints.
+
+    Nothing of it may end a run: what cannot be written is told once. A trial run (`fast_dev_run`, `barebones`) leaves
+    no record, and of several processes only the first writes.
+    """
+
+    folder: Path | None = None  # where the record is, once there is one
+
+    def __init__(self, config: Config, stage: str, *, seed: Any = None, project: Path | None = None) -> None:
+        self._secrets = Secrets.of()
+        root, self._hidden = self._secrets.hide_in_config(config.root)
+        self._stage, self._seed, self._project = stage, seed, project
+        self._sources, self._typed = sources_of(config), config.sources
+        self._overrides = tuple(map(self._secrets.hide_named, config.overrides))
+        self._in_checkpoints = {
+            "config": root.plain(),
+            "sources": [str(source) for source in self._sources],
+            "overrides": list(self._overrides),
+        }
+        self._config = _anywhere(root, project)
+        self._run: Run | None = None
+        self._began = 0.0
+        self._is_live = False  # whether the Trainer runs in this process, not in one launched by it
+        self._has_warned = False
+        self._epoch: tuple[int, int] | None = None  # number and step of the one whose values are not written yet
+        self._seen: dict[str, object] = {}
+
+    def open(self, trainer: pl.Trainer, weights: Path | None) -> None:
+        """Take a folder and write down what is about to run; call it in the process that starts the others."""
+        if not trainer.is_global_zero or trainer.fast_dev_run or trainer.barebones:  # type: ignore[attr-defined]
+            return
+        with self._guard():
+            self._began = time.time()
+            found = read_git(self._project or Path.cwd(), self._sources)
+            git, patch = found if found else (None, "")
+            run = self._about_to_run(weights, git)
+            folder = take_folder(trainer, run).resolve()
+            self.folder, self._run, self._epochs_file = folder, run, MetricsFile(folder / EPOCHS)
+            write_text(folder / CONFIG, self._config)
+            if patch:
+                write_text(folder / PATCH, self._secrets.hide_in_patch(patch))
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Make sure that the record says how the run ended, whichever process wrote it."""
+        if self.folder is None or self._run is None:
+            return
+        with self._guard():
+            with suppress(OSError, ConfigError):  # of a file that someone deleted; what is known here will do
+                self._run = read_run(self.folder)
+            unsettled = ("running",) if error is None or isinstance(error, SystemExit) else ("running", "completed")
+            if self._run.status in unsettled or isinstance(error, LighterError):
+                self._end(*(self._told(error) if error else ("completed", None)))
+        self.folder = None  # what the Trainer is asked for next is no part of this run
+
+    # --- what Lightning calls
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        if self._writes(trainer):
+            self._is_live = True
+            with self._guard():
+                self._write(devices=devices_of(trainer))
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._end_epoch(trainer)  # of the epoch before, whose values are all there only now
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._epoch = trainer.current_epoch, trainer.global_step
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._end_epoch(trainer)
+
+    def on_save_checkpoint(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],
+    ) -> None:
+        checkpoint[KEY] = self._in_checkpoints
+        if self._epoch is None and self._writes(trainer):  # else the end of the epoch, which is now, writes it
+            with self._guard():
+                self._write(**self._progress(trainer))
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        if self._is_live and self._writes(trainer):
+            if trainer.world_size == 1:  # else its values may be waiting for those of ranks that have stopped
+                self._end_epoch(trainer)
+            with self._guard():
+                self._end(*self._told(exception), **self._progress(trainer))
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        values = logged_values(trainer)  # on every rank, as a value may be reduced over them only now
+        if self._writes(trainer):
+            with self._guard():
+                metrics = {name: float(value) for name, value in values.items()}
+                self._end("completed", metrics=metrics, **self._progress(trainer))
+
+    # --- inside
+
+    def _writes(self, trainer: pl.Trainer) -> bool:
+        return self.folder is not None and trainer.is_global_zero
+
+    def _about_to_run(self, weights: Path | None, git: Git | None) -> Run:
+        taken = str(weights.resolve()) if weights else None
+        typed = tuple(map(self._secrets.hide, self._typed))
+        words = ["lighter", self._stage, *typed, *self._overrides, *(["--ckpt", taken] if taken else [])]
+        return Run(
+            stage=self._stage,
+            command=shlex.join(words),
+            working_folder=str(Path.cwd()),
+            sources=typed,
+            overrides=self._overrides,
+            process=this_process(),
+            started=_now(),
+            weights=taken,
+            seed=self._seed if isinstance(self._seed, int) else None,
+            project=str(self._project) if self._project else None,
+            hidden=self._hidden,
+            git=git,
+            python=platform.python_version(),
+            lighter=__version__,
+            packages=packages(),
+        )
+
+    def _end_epoch(self, trainer: pl.Trainer) -> None:
+        if self._epoch is None:
+            return
+        values = logged_values(trainer)  # on every rank, as above
+        (epoch, step), self._epoch = self._epoch, None
+        if not self._writes(trainer):
+            return
+        with self._guard():
+            new = {name: float(value) for name, value in values.items() if value is not self._seen.get(name)}
+            self._seen = dict(values)
+            assert self._run is not None
+            self._epochs_file.append({"epoch": epoch, "step": step, "seconds": self._seconds(), **new})
+            self._write(metrics={**self._run.metrics, **new}, **self._progress(trainer))
+
+    def _progress(self, trainer: pl.Trainer) -> dict[str, Any]:
+        if self._stage != "fit":
+            return {}
+        assert self.folder is not None
+        return {
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "checkpoints": saved_checkpoints(trainer, self.folder),
+            "best": best_checkpoints(trainer, self.folder),
+        }
+
+    def _end(self, status: Status, error: str | None = None, **changes: Any) -> None:
+        self._write(status=status, error=error, ended=_now(), **changes)
+
+    def _write(self, **changes: Any) -> None:
+        assert self.folder is not None
+        assert self._run is not None
+        self._run = replace(self._run, seconds=self._seconds(), **changes)
+        write_run(self.folder, self._run)
+
+    def _seconds(self) -> float:
+        return round(time.time() - self._began, 3)
+
+    def _told(self, error: BaseException) -> tuple[Status, str | None]:
+        """Return the status of a run that an exception ended, and the text of it."""
+        if isinstance(error, SIGTERMException):
+            return "interrupted", "SIGTERM"
+        if KeyboardInterrupt in (type(error), type(error.__context__)):  # Lightning makes a SystemExit of it
+            return "interrupted", None
+        text = str(error) if isinstance(error, LighterError) else f"{type(error).__name__}: {error}"
+        return "failed", shorten(self._secrets.hide_named(text), ERROR)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Let the run go on whatever goes wrong with its record."""
+        try:
+            yield
+        except Exception as error:
+            if not self._has_warned:
+                self._has_warned = True
+                rank_zero_warn(f"the record of this run cannot be written: {type(error).__name__}: {error}")
+
+
+def _anywhere(root: Node, project: Path | None) -> str:
+    """Return a config as text in which the project's folder is found from anywhere."""
+    if project is not None and isinstance(root.value, dict):
+        before = root.value.get("project")
+        root = Node({**root.value, "project": Node(str(project), before.place if before else root.place)}, root.place)
+    return show(root)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).astimezone().isoformat(timespec="milliseconds")

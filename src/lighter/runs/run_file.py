@@ -1,0 +1,180 @@
+"""`run.json`: what is known of one run, as data that needs no torch to be read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from lighter.errors import ConfigError
+from lighter.runs.atomic import create_text, write_text
+from lighter.runs.git import Git
+from lighter.runs.process import Process, is_alive
+
+NAME = "run.json"
+FORMAT = 1
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+Status: TypeAlias = Literal["running", "completed", "interrupted", "failed"]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """On what a run computes: `count` of the accelerator in all, over `nodes`."""
+
+    accelerator: str
+    count: int
+    nodes: int
+    strategy: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best value of a metric that checkpoints are chosen by, and the checkpoint that has it."""
+
+    monitor: str
+    mode: str
+    score: float
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """A checkpoint, relative to the run folder where it lies in it, and the value it was kept for."""
+
+    path: str
+    monitor: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: what was asked for, what it ran on, how far it came.
+
+    `command` repeats it from `working_folder`. `weights` is the checkpoint that it began from. `hidden` are the paths
+    of the config whose values were taken out as secrets. `epochs` and `steps` are those of the Trainer, counted from
+    the very beginning of training; `seconds` are of this run.
+    """
+
+    stage: str
+    command: str
+    working_folder: str
+    sources: tuple[str, ...]
+    overrides: tuple[str, ...]
+    process: Process
+    started: str
+    status: Status = "running"
+    error: str | None = None
+    ended: str | None = None
+    seconds: float = 0.0
+    epochs: int = 0
+    steps: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    best: tuple[Best, ...] = ()
+    checkpoints: tuple[SavedCheckpoint, ...] = ()
+    weights: str | None = None
+    seed: int | None = None
+    project: str | None = None
+    hidden: tuple[str, ...] = ()
+    git: Git | None = None
+    devices: Devices | None = None
+    python: str = ""
+    lighter: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+_FIELDS = [item.name for item in fields(Run)]
+
+
+def create_run(folder: Path, run: Run) -> None:
+    """Write the record of a run into a folder that has none.
+
+    Raises:
+        FileExistsError: it has one.
+    """
+    create_text(folder / NAME, _text(run))
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Write the record of a run in place of the one before."""
+    write_text(folder / NAME, _text(run))
+
+
+def read_run(folder: Path) -> Run:
+    """Read the record of the run in a folder; what a newer version has added is passed over.
+
+    Raises:
+        OSError: it cannot be read.
+        ConfigError: it is not the record of a run.
+    """
+    path = folder / NAME
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        return _run(given)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"{str(path)!r} is not the record of a run: {error}", value=str(path)) from error
+
+
+def status_of(run: Run) -> str:
+    """Return the status of a run as it is now: `killed` if its process died before it could say how it ended."""
+    if run.status != "running":
+        return run.status
+    alive = is_alive(run.process)
+    if alive is None:
+        return f"running (on {run.process.host})"
+    return "running" if alive else "killed"
+
+
+def _text(run: Run) -> str:
+    """Return a run as JSON, a line for each of its fields: `indent` would take ten times as long, at every epoch."""
+    values = {item: getattr(run, item) for item in ("format", "status", *_FIELDS)}
+    data = {name: value if name == "packages" else _plain(value) for name, value in values.items() if value is not None}
+    lines = (f" {_JSON.encode(name)}: {_JSON.encode(value)}" for name, value in data.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return dataclasses as mappings, without what is None, and numbers as JSON has them."""
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items() if item is not None}
+    return value
+
+
+def _number(value: float) -> float | str:
+    """Return a number as JSON has it; nan and the infinities, which it has not, as text."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _run(given: dict[str, Any]) -> Run:
+    known = _known(Run, given)
+    known["process"] = Process(**_known(Process, given["process"]))
+    known["best"] = tuple(Best(**{**_known(Best, item), "score": float(item["score"])}) for item in given["best"])
+    known["checkpoints"] = tuple(map(_checkpoint, given["checkpoints"]))
+    known["metrics"] = {name: float(value) for name, value in given["metrics"].items()}
+    known |= {name: tuple(given[name]) for name in ("sources", "overrides", "hidden")}
+    for name, kind in (("git", Git), ("devices", Devices)):
+        if given.get(name) is not None:
+            known[name] = kind(**_known(kind, given[name]))
+    return Run(**known)
+
+
+def _checkpoint(given: dict[str, Any]) -> SavedCheckpoint:
+    score = given.get("score")
+    return SavedCheckpoint(given["path"], given.get("monitor"), None if score is None else float(score))
+
+
+def _known(kind: type, given: dict[str, Any]) -> dict[str, Any]:
+    names = {item.name for item in fields(kind)}
+    return {name: value for name, value in given.items() if name in names}
