@@ -1,46 +1,68 @@
-"""Kill a run at random steps, resume it, and compare how it ends: exact_soak.py [KILLS] [OVERRIDE...]."""
+"""Kill runs at random, resume them, and compare how they end: exact_soak.py [KILLS] [OVERRIDE...].
+
+Each variant of the loaders has one run that is left alone, and then others that are killed until they are done: in half
+of the cases at a random hook (a step, a batch of validation, a checkpoint, the end of an epoch), in the other half by
+the clock. Every process is the real command on a real config; `num_workers` changes from one to the next.
+"""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
+from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from exact.kill import STEPS, differing, final, start
+import lighter.runner  # noqa: F401 - for the processes that are forked from this one
+from exact.kill import VARIANTS, differing, final, fork, wait
 
-WORKERS = "system::dataloaders::{mode}::num_workers={number}"
+HOOKS = 110  # of a run, about
 
 
 def main(kills: int, overrides: list[str]) -> None:
-    """Run whole once, then again and again with a kill or more in each run, until there were enough."""
-    root = Path(tempfile.mkdtemp(prefix="exact-soak-"))
-    begin = time.perf_counter()
-    assert start(root / "whole", *overrides).wait() == 0, (root / "whole" / "log.txt").read_text()
-    whole, done, runs = final(root / "whole"), 0, 0
-    while done < kills:
-        folder, places = root / f"run{runs}", []
-        while not (folder / "final.pt").exists():
-            number = random.choice([0, 0, 1, 2])
-            workers = [WORKERS.format(mode=mode, number=number) for mode in ("train", "val")]
-            kill_at = random.randrange(STEPS // 2)
-            status = start(folder, *workers, *overrides, kill_at=kill_at).wait()
-            assert status in (0, -9), (folder / "log.txt").read_text()[-3000:]
-            if status == -9:
-                places.append(kill_at)
-        done, runs = done + len(places), runs + 1
-        different = differing(whole, final(folder))
-        print(
-            f"run {runs}: killed after {places} batches: {'DIFFERENT ' + str(different) if different else 'exact'}",
-            flush=True,
-        )
+    root, begin = Path(tempfile.mkdtemp(prefix="exact-soak-")), time.perf_counter()
+    wholes = {variant: whole(root / "whole" / variant, [*VARIANTS[variant], *overrides]) for variant in VARIANTS}
+    done = 0
+    for number, variant in enumerate(cycle(VARIANTS)):
+        if done >= kills:
+            break
+        folder, (seconds, expected) = root / f"run{number}", wholes[variant]
+        places = killed(folder, [*VARIANTS[variant], *overrides], seconds)
+        different = differing(expected, final(folder))
+        done += len(places)
+        print(f"{variant}: killed {', '.join(places) or 'never'}: {different or 'exact'}", flush=True)
         if different:
             raise SystemExit(f"see {folder}")
-    print(f"{done} kills in {runs} runs, all exact, in {time.perf_counter() - begin:.0f} s")
+    print(f"{done} kills in {number} runs, all exact, in {time.perf_counter() - begin:.0f} s")
+
+
+def whole(folder: Path, overrides: list[str]) -> tuple[float, dict[str, object]]:
+    folder.mkdir(parents=True)
+    begin = time.perf_counter()
+    assert wait(fork(folder, *overrides)) == 0, (folder / "log.txt").read_text()
+    return time.perf_counter() - begin, final(folder)
+
+
+def killed(folder: Path, overrides: list[str], seconds: float) -> list[str]:
+    """Run until it is done, and return where it was killed."""
+    places = []
+    while not (folder / "final.pt").exists():
+        by_clock, hook, delay = random.random() < 0.5, random.randrange(HOOKS), random.uniform(0.2, 1.0) * seconds
+        process = fork(folder, *overrides, kill_at=None if by_clock else hook)
+        if by_clock:
+            time.sleep(delay)
+            os.killpg(process, signal.SIGKILL)
+        status = wait(process)
+        assert status in (0, -signal.SIGKILL), (folder / "log.txt").read_text()[-3000:]
+        if status:
+            places.append(f"after {delay:.2f} s" if by_clock else f"at hook {hook}")
+    return places
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2:])
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30, sys.argv[2:])

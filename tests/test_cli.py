@@ -20,6 +20,8 @@ pytestmark = pytest.mark.usefixtures("workspace")
 PROGRAM = [sys.executable, "-m", "lighter"]
 ONE_EPOCH = "trainer::max_epochs=1"
 
+NO_SOURCE = "error: name at least one source\n  such as config.yaml, the folder of a run, or a checkpoint\n"
+
 
 def lighter(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
@@ -73,32 +75,33 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "said"),
     [
         (["fti", "config.yaml"], "error: 'fti' is not a command\n  did you mean 'fit'?\n"),
-        (["fit"], "error: name at least one YAML file\n  such as config.yaml\n"),
-        (["fit", "trainer::max_epochs=1"], "error: name at least one YAML file\n  such as config.yaml\n"),
+        (["fit"], NO_SOURCE),
+        (["fit", "trainer::max_epochs=1"], NO_SOURCE),
         (["fit", "confg.yaml"], "error: there is no file 'confg.yaml'\n  did you mean 'config.yaml'?\n"),
         (["fit", "config.yaml", "--cpkt"], "error: '--cpkt' is not a flag of lighter fit\n  did you mean '--ckpt'?\n"),
         (["fit", "config.yaml", "--ckpt"], "error: --ckpt needs a value\n  --ckpt PATH|best|last\n"),
         (
             ["fit", "config.yaml", "seed"],
-            "error: 'seed' is neither a YAML file nor an override\n  an override is written seed=VALUE\n",
+            "error: 'seed' is neither a file, a folder nor an override\n  an override is written seed=VALUE\n",
         ),
         (
             ["fit", "config.yaml", "seed 3"],
-            "error: 'seed 3' is neither a YAML file nor an override\n  did you mean seed=3?\n",
+            "error: 'seed 3' is neither a file, a folder nor an override\n  did you mean seed=3?\n",
         ),
         (
             ["fit", "config.yaml", ""],
-            "error: '' is neither a YAML file nor an override\n"
+            "error: '' is neither a file, a folder nor an override\n"
             "  the argument is empty: was a variable of the shell not set?\n",
         ),
         (["check", "config.yaml", "--stage", "fit", "--stage=test"], "error: --stage is given twice\n"),
         (
             ["fit", "proj"],
-            "error: 'proj' is neither a YAML file nor an override\n  it is a folder: name a YAML file in it\n",
+            "error: 'proj' is a folder, but not of a run\n"
+            "  a source is a YAML file, the folder of a run, or a checkpoint\n",
         ),
         (
             ["fit", "config.yaml", "config"],
-            "error: 'config' is neither a YAML file nor an override\n  did you mean 'config.yaml'?\n",
+            "error: 'config' is neither a file, a folder nor an override\n  did you mean 'config.yaml'?\n",
         ),
         (["test", "config.yaml", "--ckpt", "no.ckpt"], "error: there is no checkpoint 'no.ckpt'\n"),
     ],
@@ -114,9 +117,9 @@ def test_binding_a_command_runs_nothing_and_keeps_text_as_typed() -> None:
 
     job = cli._bind("fit", fit, ["a=1e-3", "b=[1,2]", "config.yaml", "~c", "--ckpt", "1e5"])
     assert isinstance(job, commands.Job)
-    assert job.run.args == ("fit", ["config.yaml"], ["a=1e-3", "b=[1,2]", "~c"], "1e5", True)  # type: ignore[attr-defined]
+    assert job.run.args == ("fit", ["config.yaml"], ["a=1e-3", "b=[1,2]", "~c"], "1e5", True, False)  # type: ignore[attr-defined]
     job = cli._bind("fit", fit, ["--no-check", "config.yaml"])
-    assert job.run.args == ("fit", ["config.yaml"], [], None, False)  # type: ignore[attr-defined]
+    assert job.run.args == ("fit", ["config.yaml"], [], None, False, False)  # type: ignore[attr-defined]
 
 
 # --- what is imported

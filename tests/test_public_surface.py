@@ -67,7 +67,7 @@ def test_the_commands_and_their_flags() -> None:
     }
     stage = ["--ckpt PATH|best|last", "--no-check", "--debug", "--help"]
     assert flags == {
-        "fit": stage,
+        "fit": ["--resume", *stage],
         "validate": stage,
         "test": stage,
         "predict": stage,
@@ -75,6 +75,9 @@ def test_the_commands_and_their_flags() -> None:
         "show": ["--at PATH", "--origin", "--help"],
         "trace": ["--stage STAGE", "--debug", "--help"],
         "schema": ["--help"],
+        "runs": ["--sort NAME", "--where EXPRESSION", "--json", "--csv", "--help"],
+        "diff": ["--json", "--help"],
+        "report": ["--out FILE", "--help"],
     }
 
 

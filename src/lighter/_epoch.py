@@ -14,7 +14,7 @@ from torch import nn
 from lighter._losses import Losses
 from lighter._metrics import SharedMetrics
 
-LIGHTNING = ("pytorch_lightning.", "lightning.pytorch.")
+IGNORE_OUTPUTS = ("pytorch_lightning.", "lightning.pytorch.", "lighter.runs.")  # callbacks of these
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
 HOOKS = {
     "train": ("training_step", "on_train_batch_end"),
@@ -73,14 +73,14 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
 def wants_outputs(mode: str, trainer: Trainer, module: LightningModule) -> bool:
     """Tell whether anyone's own code receives what a step returns: a subclass's step, or a hook that ends the batch.
 
-    Lightning's own callbacks have that hook too, and ignore what it is given.
+    Lightning's own callbacks and ours have that hook too, and ignore what it is given.
     """
     if mode == "predict":
         return True
     step, batch_end = HOOKS[mode]
-    hooks = [getattr(owner, batch_end) for owner in (*callbacks_of(trainer), module)]
+    hooks = [hook for owner in (*callbacks_of(trainer), module) if callable(hook := getattr(owner, batch_end))]
     return getattr(module, step).__module__ != "lighter.system" or any(
-        not str(hook.__module__).startswith(LIGHTNING)
+        not str(hook.__module__).startswith(IGNORE_OUTPUTS)
         for hook in hooks  # that of a lambda in a config is None
     )
 

@@ -73,18 +73,13 @@ class SharedMetrics:
             metric.reset()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what every metric has counted, by its path in the collection; torchmetrics' own holds but a part."""
-        return {
-            path: {"updates": metric._update_count, "state": {name: getattr(metric, name) for name in metric._defaults}}
-            for path, metric in _metrics_in(self.collection)
-        }
+        """Return what every metric has counted, by its path in the collection."""
+        return {path: metric_state(metric) for path, metric in _metrics_in(self.collection)}
 
     def load_state_dict(self, states: Mapping[str, Any]) -> None:
         for path, metric in _metrics_in(self.collection):
             if path in states:
-                metric._update_count, metric._computed = states[path]["updates"], None
-                for name, value in move_data_to_device(states[path]["state"], metric.device).items():
-                    setattr(metric, name, value)
+                load_metric_state(metric, states[path])
 
     def _hand_on(self) -> None:
         for leader, follower in self._followers:
@@ -92,6 +87,17 @@ class SharedMetrics:
             for name in leader._defaults:
                 destination[name] = source[name]
             destination["_update_count"], destination["_computed"] = source["_update_count"], None
+
+
+def metric_state(metric: Metric) -> dict[str, Any]:
+    """Return all that a metric has counted; torchmetrics' own state dict holds but a part."""
+    return {"updates": metric._update_count, "state": {name: getattr(metric, name) for name in metric._defaults}}
+
+
+def load_metric_state(metric: Metric, state: Mapping[str, Any]) -> None:
+    metric._update_count, metric._computed = state["updates"], None
+    for name, value in move_data_to_device(state["state"], metric.device).items():
+        setattr(metric, name, value)
 
 
 def _metrics_in(collection: MetricCollection) -> list[tuple[str, Metric]]:

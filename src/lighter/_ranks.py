@@ -23,7 +23,6 @@ def of_this_rank(trainer: Trainer, everyones: list[Any]) -> Any:
     """Return what this rank had, or None where there were more or fewer of them."""
     if len(everyones) == trainer.world_size:
         return everyones[trainer.global_rank]
-    rank_zero_warn(
-        f"the checkpoint is of {len(everyones)} ranks, here are {trainer.world_size}: the epoch goes on inexactly"
-    )
+    here = "is 1" if trainer.world_size == 1 else f"are {trainer.world_size}"
+    rank_zero_warn(f"the checkpoint is of {len(everyones)} ranks, here {here}: the epoch goes on inexactly")
     return None

@@ -29,7 +29,8 @@ Train deep-learning models from a YAML file, on PyTorch Lightning.
 commands:
 {commands}
 
-A source is a YAML file; several are merged in order. An override changes one value:
+A source is a YAML file, the folder of a run, or a checkpoint; several are merged
+in order. An override changes one value:
   trainer::max_epochs=5     set            =system::model={{…}}   replace
   trainer::callbacks+={{…}}   append         ~trainer::logger      delete
 
@@ -37,6 +38,7 @@ examples:
   lighter fit config.yaml
   lighter fit config.yaml system::optimizer::lr=0.01
   lighter test config.yaml --ckpt best
+  lighter test logs/version_0
 
 lighter COMMAND --help tells more; lighter --version tells the version.
 """

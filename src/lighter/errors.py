@@ -16,6 +16,8 @@ MESSAGE = 5000  # the longest message
 CANDIDATES = 2000  # names that one is compared with, at most: comparing takes a while
 PACKAGE = Path(__file__).parent
 
+_remembered: dict[str, list[str]] = {}  # lines of what is no text file, by name
+
 
 @dataclass(frozen=True)
 class Place:
@@ -195,8 +197,15 @@ def shorten(text: str, width: int = 100) -> str:
     return text if len(text) <= width else f"{text[:half]}…{text[-half:]}"
 
 
+def remember_lines(file: str, text: str) -> None:
+    """Let the places in a file that is no text file, such as a checkpoint, be those of a text that stands for it."""
+    _remembered[file] = text.splitlines()
+
+
 def _lines(file: str) -> list[str]:
     """Return the lines of a text file; none where it cannot be read."""
+    if file in _remembered:
+        return _remembered[file]
     try:
         path = Path(file)
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -32,7 +32,7 @@ def import_project(config: Config) -> Path | None:
     Raises:
         ConfigError: the folder does not exist.
     """
-    folder = _folder(config)
+    folder = project_folder(config)
     if folder is None or (str(folder) in _on_path and all(place in sys.path for place in _on_path)):
         return folder
     _forget()
@@ -62,7 +62,12 @@ def _forget() -> None:
     _on_path.clear()
 
 
-def _folder(config: Config) -> Path | None:
+def project_folder(config: Config) -> Path | None:
+    """Return a config's project folder; without one, the working folder if it is marked.
+
+    Raises:
+        ConfigError: it does not exist.
+    """
     node = config.find("project")
     if node is None or not isinstance(node.value, str):  # no text is told of as part of the structure
         here = Path.cwd()
@@ -75,10 +80,9 @@ def _folder(config: Config) -> Path | None:
         if os.path.isdir(place):  # noqa: PTH112 (pathlib raises on names that cannot exist)
             return place.resolve()
     siblings = (item.name for item in places[-1].parent.glob("*/"))
-    raise ConfigError(
-        f"there is no folder {str(name)!r} in the working folder or beside the config",
-        place=node.place,
-        path="project",
-        value=str(name),
-        suggestion=did_you_mean(name.name, siblings),
-    )
+    suggestion = did_you_mean(name.name, siblings)
+    where = " in the working folder or beside the config"
+    if name.is_absolute():  # as a run writes it down
+        where, suggestion = "", "if it has moved, say where it is: project=FOLDER"
+    message = f"there is no folder {str(name)!r}{where}"
+    raise ConfigError(message, place=node.place, path="project", value=str(name), suggestion=suggestion)

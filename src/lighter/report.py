@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 import time
@@ -54,10 +55,27 @@ class Report:
             ("device", _device(runner.trainer)),
             ("seed", "none: this run cannot be repeated exactly" if runner.seed is None else str(runner.seed)),
             ("weights", str(runner.checkpoint or "as built")),
+            *([("run", _which_run(runner))] if runner.resumes else []),
             ("results", self._results),
         ]
         self._console.print(f"[bold]lighter {runner.stage}[/bold]")
         self._rows(rows)
+
+    def nothing_left(self, runner: Runner) -> None:
+        """Say that the run to go on with has done all that its config asks for."""
+        assert runner.resumed is not None
+        run, folder = runner.resumed.run, os.path.relpath(runner.resumed.folder)
+        self._console.print("[bold]lighter fit[/bold]")
+        self._rows(
+            [
+                ("done", f"nothing is left to do: {_count(run.epochs, 'epoch')}, {_count(run.steps, 'step')}"),
+                ("results", folder),
+                (
+                    "do more",
+                    shlex.join(["lighter", "fit", folder, f"trainer::max_epochs={run.epochs * 2}", "--resume"]),
+                ),
+            ]
+        )
 
     def tail(self, runner: Runner) -> None:
         """Say how it ended: final metrics, best checkpoint, the run folder and what to do next."""
@@ -74,11 +92,13 @@ class Report:
         rows += [("warning", f"{name} is {value}") for name, value in metrics.items() if not math.isfinite(value)]
         best = _best_checkpoint(trainer) if runner.stage == "fit" else ""
         rows += [("best", best)] if best else []
+        if trainer.interrupted and (saved := _saved_last(runner)):
+            rows.append(("saved", saved))
         rows.append(("results", self._results))
-        if best and trainer.interrupted:
-            rows.append(("go on", _command("fit", runner, "last")))
+        if trainer.interrupted and runner.stage == "fit":
+            rows.append(("go on", _command("fit", runner, "--resume")))
         elif best and _has_test(runner):
-            rows.append(("test it", _command("test", runner, best)))
+            rows.append(("test it", _command("test", runner, "--ckpt", best)))
         self._rows(rows)
 
     def _how_it_went(self, runner: Runner) -> str:
@@ -86,11 +106,15 @@ class Report:
         if runner.stage != "fit":
             return seconds
         trainer = runner.trainer
-        if not self._progress.began:
+        trained = self._progress.began is not None and trainer.global_step > self._progress.began
+        if trainer.current_epoch and not trained and not trainer.interrupted:
             return f"{seconds}, nothing to train: it had reached epoch {trainer.current_epoch} of {trainer.max_epochs}"
+        epochs, steps = trainer.current_epoch, trainer.global_step
+        if runner.recorder.left is not None:  # it knows what processes did that were launched
+            epochs, steps = runner.recorder.left[1].epochs, runner.recorder.left[1].steps
         stopped = [callback.monitor for callback in trainer.early_stopping_callbacks if callback.stopped_epoch]
         early = f", stopped early on {', '.join(map(str, stopped))}" if stopped else ""
-        return f"{seconds}, {_count(trainer.current_epoch, 'epoch')}, {_count(trainer.global_step, 'step')}{early}"
+        return f"{seconds}, {_count(epochs, 'epoch')}, {_count(steps, 'step')}{early}"
 
     def _rows(self, rows: Sequence[tuple[str, str]]) -> None:
         for name, value in rows:
@@ -99,14 +123,14 @@ class Report:
 
 
 class _Progress(Callback):
-    """Remembers whether training began, and logs a line an epoch where there is no bar."""
+    """Remembers at which step training began, and logs a line an epoch where there is no bar."""
 
     def __init__(self, *, lines: bool) -> None:
-        self.began = False
+        self.began: int | None = None
         self._lines = lines
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        self.began = True
+        self.began = trainer.global_step
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._line(trainer, pl_module)  # of the epoch before, whose values are all there only now
@@ -143,8 +167,27 @@ def _results(runner: Runner) -> str:
     return ", ".join(paths) or "nowhere: no callback of the config writes predictions"
 
 
-def _command(stage: str, runner: Runner, ckpt: str) -> str:
-    return shlex.join(["lighter", stage, *runner.config.sources, *runner.config.overrides, "--ckpt", ckpt])
+def _command(stage: str, runner: Runner, *flags: str) -> str:
+    return shlex.join(["lighter", stage, *runner.config.sources, *runner.config.overrides, *flags])
+
+
+def _saved_last(runner: Runner) -> str:
+    """Return the checkpoint that a run saved last, as its record tells."""
+    if runner.recorder.left is None:
+        return ""
+    folder, run = runner.recorder.left
+    saved = [path for path in (folder / item.path for item in run.checkpoints) if path.exists()]
+    return os.path.relpath(max(saved, key=lambda path: path.stat().st_mtime_ns)) if saved else ""
+
+
+def _which_run(runner: Runner) -> str:
+    """Say what a run goes on with."""
+    resumed = runner.resumed
+    if resumed is None:
+        return "a new one, as there is none of this config with these overrides to go on with"
+    if resumed.checkpoint is None:
+        return f"begins anew, as it was {resumed.status} before it had saved anything"
+    return f"goes on from step {resumed.position.step}; it was {resumed.status}"
 
 
 def _has_test(runner: Runner) -> bool:

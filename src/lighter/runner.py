@@ -18,9 +18,13 @@ from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
 from lighter.errors import ConfigError, UsageError, did_you_mean
 from lighter.exact import Exact
 from lighter.project import import_project
-from lighter.runs.checkpoint import find_checkpoint
+from lighter.runs.checkpoint_io import write_atomically
+from lighter.runs.continued import place_loggers
 from lighter.runs.mismatch import mismatch
 from lighter.runs.recorder import Recorder
+from lighter.runs.resume import Resumed, find_resumed
+from lighter.runs.signals import Signals
+from lighter.runs.stored import choose_checkpoint
 from lighter.system import System
 
 Stage: TypeAlias = Literal["fit", "validate", "test", "predict"]
@@ -38,6 +42,8 @@ class Runner:
     datamodule: pl.LightningDataModule | None
     checkpoint: Path | None
     recorder: Recorder
+    signals: Signals
+    resumed: Resumed | None
 
     def __init__(self, trainer_arguments: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> None:
         self._trainer_arguments = trainer_arguments
@@ -49,9 +55,13 @@ class Runner:
         overrides: Sequence[str] = (),
         *,
         ckpt: str | None = None,
+        resume: bool = False,
         check: bool = True,
     ) -> Any:
         """Build what a stage needs, run it, and return what the Trainer returned.
+
+        With `resume` a fit goes on with a run: the one that the first source is, else the newest one of these sources
+        and overrides; where there is none it begins one, and where nothing is left to do it does nothing.
 
         Unless `check` is False, all that can be known to be wrong before anything is built is looked for first.
 
@@ -60,13 +70,16 @@ class Runner:
             RunError: the checkpoint's weights do not fit the model.
         """
         _known(stage)
-        self.prepare(stage, checked(sources, overrides, stage) if check else compose(sources, overrides), ckpt=ckpt)
+        config = checked(sources, overrides, stage) if check else compose(sources, overrides)
+        self.prepare(stage, config, ckpt=ckpt, resume=resume)
         return self.start()
 
-    def prepare(self, stage: Stage, config: Config, *, ckpt: str | None = None) -> None:
-        """Build what a stage needs of a config, but do not start it."""
+    def prepare(self, stage: Stage, config: Config, *, ckpt: str | None = None, resume: bool = False) -> None:
+        """Build what a stage needs of a config, but do not start it; build nothing where nothing is left to do."""
         _known(stage)
-        self.stage = stage
+        if resume and (stage != "fit" or ckpt):
+            raise UsageError("`resume` is of fit, and without `ckpt`: it finds the run's last checkpoint")
+        self.stage, self.resumes = stage, resume
         self.config = config
         project = import_project(self.config)
         resolver = Resolver.of(self.config)
@@ -75,29 +88,50 @@ class Runner:
         if self.seed is not None:
             pl.seed_everything(self.seed, workers=True, verbose=False)
         self.trainer = _instance(resolver, "trainer", pl.Trainer, self._trainer(resolver))
+        write_atomically(self.trainer)
         self.recorder = Recorder(config, stage, seed=self.seed, project=project)
+        self.signals = Signals(self.trainer, lambda: self.recorder.folder)
         callbacks_of(self.trainer).insert(0, self.recorder)  # those that save checkpoints stay last
+        callbacks_of(self.trainer).append(self.signals)
         if self.seed is not None:
             callbacks_of(self.trainer).insert(0, Exact(self.seed))
+        self.resumed = find_resumed(self.trainer, config) if resume else None
+        if self.is_done:
+            return
+        if self.resumed is not None:
+            place_loggers(self.trainer, self.resumed)
         resolver = resolver.with_live({"trainer": self.trainer})
         self.arguments = self._stage_arguments(resolver)
         given = self.arguments.pop("ckpt_path", None)
         which = ckpt or given
-        self.checkpoint = find_checkpoint(str(which), self.trainer, config) if which else None
+        if self.resumed is not None:
+            self.checkpoint = self.resumed.checkpoint
+        else:
+            self.checkpoint = choose_checkpoint(str(which) if which else None, stage, self.trainer, config)
         self.datamodule = self._datamodule(resolver)
         self.system = _instance(resolver, "system", pl.LightningModule, self._system(resolver))
 
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the run that was to go on has nothing left to do."""
+        return self.resumed is not None and self.resumed.is_done
+
     def record(self) -> Path | None:
         """Begin the record of the prepared stage, and return its folder; None where there is none to be left."""
-        if self.recorder.folder is None:
+        if self.recorder.folder is None and self.resumed is not None:
+            self.recorder.reopen(self.trainer, self.resumed)
+        elif self.recorder.folder is None:
             self.recorder.open(self.trainer, self.checkpoint)
         return self.recorder.folder
 
     def start(self) -> Any:
         """Run the prepared stage and return what the Trainer returned."""
+        if self.is_done:
+            return None
         self.record()
         try:
-            result = self._start()
+            with self.signals.heard():
+                result = self._start()
         except BaseException as error:
             self.recorder.close(error)
             raise

@@ -160,13 +160,13 @@ def test_every_missing_file_is_reported_at_once() -> None:
 
 @pytest.mark.parametrize("name", [".", "a\0b.yaml", "n" * 5000, "\udcff.yaml"])
 def test_a_name_that_cannot_be_read_is_a_config_error(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"cannot read|there is no file"):
+    with pytest.raises(ConfigError, match=r"cannot read|there is no file|is a folder"):
         compose([name])
 
 
 @pytest.mark.parametrize("sources", [[], [""], [","]])
 def test_no_source_is_a_usage_error(sources: list[str]) -> None:
-    with pytest.raises(UsageError, match="name at least one YAML file"):
+    with pytest.raises(UsageError, match="name at least one source"):
         compose(sources)
 
 

@@ -1,4 +1,4 @@
-"""A run from YAML in a process of its own, which is killed and resumed until it is done."""
+"""Runs from YAML, each in a process of its own, which are killed and resumed until they are done."""
 
 from __future__ import annotations
 
@@ -58,19 +58,46 @@ system:
       dataset: {_target_: exact.parts.Noisy}
 """
 ROOT = Path(__file__).parents[2]
-STEPS = 13 * 3
+LOADERS = "system::dataloaders"
+LOADER = "{{_target_: torch.utils.data.DataLoader, batch_size: 4, dataset: {{_target_: exact.parts.{}}}, shuffle: {}}}"
+VARIANTS = {  # of the config, by overrides
+    "shuffled": [],
+    "workers": [f"{LOADERS}::{mode}::num_workers=2" for mode in ("train", "val")],
+    "workers that stay": [f"{LOADERS}::train::num_workers=2", f"{LOADERS}::train::persistent_workers=true"],
+    "drawn by weight": [
+        f"~{LOADERS}::train::shuffle",
+        f"{LOADERS}::train::sampler={{_target_: exact.parts.by_weight, samples: 50}}",
+    ],
+    "without batches": [
+        f"={LOADERS}::train::batch_size=null",
+        f"{LOADERS}::train::dataset={{_target_: exact.parts.Batched, samples: 50}}",
+    ],
+    "two loaders": [
+        f"={LOADERS}::train=[{LOADER.format('Big', 'true')}, {LOADER.format('Noisy', 'true')}]",
+        "system::adapters={train: {batch: {_target_: exact.parts.both, _mode_: callable}}}",
+    ],
+    "iterable": [
+        f"={LOADERS}::train={LOADER.format('Stream', 'false')}",
+        "~system::scheduler",
+        "trainer::val_check_interval=2",
+    ],
+    "two ranks": ["trainer::strategy=ddp_fork", "trainer::devices=2", f"{LOADERS}::train::dataset::samples=48"],
+    "module of one's own": ["=system={_target_: exact.modules.Plain}", "trainer::callbacks::3::monitor=val"],
+}
 
 
 class Killed(pl.Callback):
-    """Kill the process as a power cut would, where KILL_AT says: batches from the start of this process."""
+    """Kill the process as a power cut would, at the hook of this number from its start."""
 
     def __init__(self) -> None:
         self.left = int(os.environ.get("KILL_AT", -1))
 
-    def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
+    def count(self, *args: Any, **kwargs: Any) -> None:
         if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.killpg(0, signal.SIGKILL)
         self.left -= 1
+
+    on_train_batch_start = on_validation_batch_start = on_save_checkpoint = on_train_epoch_end = count
 
 
 class Final(pl.Callback):
@@ -84,16 +111,49 @@ class Final(pl.Callback):
 
 def start(folder: Path, *overrides: str, kill_at: int | None = None) -> subprocess.Popen[bytes]:
     """Start the run in a folder, from the newest checkpoint that a run has left there."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "KILL_AT": _number(kill_at)}
+    argv = [sys.executable, "-m", "lighter", *_arguments(folder, overrides)]
+    with (folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(argv, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def fork(folder: Path, *overrides: str, kill_at: int | None = None) -> int:
+    """Start the run in a copy of this process, which has all modules already, and return its id."""
+    arguments = _arguments(folder, overrides)
+    if process := os.fork():
+        return process
+    try:
+        os.setsid()
+        os.chdir(folder)
+        os.environ["KILL_AT"] = _number(kill_at)
+        log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w") for stream in (1, 2))
+        from lighter.cli import main
+
+        status = main(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    finally:
+        os._exit(70)
+
+
+def wait(process: int) -> int:
+    """Return the status with which a forked process ended, negative where a signal ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def _number(kill_at: int | None) -> str:
+    return str(-1 if kill_at is None else kill_at)
+
+
+def _arguments(folder: Path, overrides: tuple[str, ...]) -> list[str]:
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     newest = max((folder / "saved").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, default=None)
-    argv = [sys.executable, "-m", "lighter", "fit", "config.yaml", *overrides, "--no-check"]
-    argv += ["--ckpt", str(newest)] if newest else []
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
-    if kill_at is not None:
-        environment["KILL_AT"] = str(kill_at)
-    with (folder / "log.txt").open("ab") as log:
-        return subprocess.Popen(argv, cwd=folder, env=environment, stdout=log, stderr=log)
+    return ["fit", "config.yaml", *overrides, "--no-check", *(["--ckpt", str(newest)] if newest else [])]
 
 
 def final(folder: Path) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, WeightedRandomSampler
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
 from lighter.exact import Exact
@@ -46,6 +46,32 @@ class Stream(IterableDataset[tuple[Tensor, int]]):
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         for index in range(SAMPLES):
             yield self.data[index]
+
+
+class Big(Noisy):
+    def __init__(self) -> None:
+        super().__init__(50)
+
+
+class Batched(Noisy):
+    """A dataset of batches."""
+
+    def __len__(self) -> int:
+        return len(self.x) // BATCH
+
+    def __getitem__(self, index: int) -> Any:
+        return mixing([super(Batched, self).__getitem__(BATCH * index + offset) for offset in range(BATCH)])
+
+
+def by_weight(samples: int) -> WeightedRandomSampler:
+    return WeightedRandomSampler([1.0 + number for number in range(samples)], samples)
+
+
+def both(batches: Any) -> tuple[Tensor, Tensor, None]:
+    """Take a batch from several loaders: the sum of what they yield; of one that has ended, nothing."""
+    there = [batch for batch in batches if batch is not None]
+    smallest = min(len(x) for x, _ in there)
+    return torch.stack([x[:smallest] for x, _ in there]).sum(0), there[0][1][:smallest], None
 
 
 def mixing(samples: list[Any]) -> Any:
@@ -118,12 +144,12 @@ def make(
     train: Any = None,
     val: Any = None,
     scheduler: Any = None,
-    stopping: pl.Callback | None = None,
+    module: Any = None,
     **changes: Any,
-) -> tuple[pl.Trainer, System, Memory]:
+) -> tuple[pl.Trainer, Any, Memory]:
     """Return a run that is ready to start, whatever the generators hold."""
     torch.manual_seed(SEED)
-    net = Net()
+    made = Net() if module is None else module()
     metrics = {
         "accuracy": MulticlassAccuracy(CLASSES, average="micro"),
         "auroc": MulticlassAUROC(CLASSES, average=None),
@@ -139,9 +165,12 @@ def make(
         "log_every_n_steps": 1,
         "num_sanity_val_steps": 0,
     }
-    trainer = pl.Trainer(callbacks=[Exact(SEED), *([stopping] if stopping else []), *callbacks], **(options | changes))
+    trainer = pl.Trainer(callbacks=[Exact(SEED), *callbacks], **(options | changes))
+    if module is not None:
+        seed_at_random()
+        return trainer, made, memory
     system = System(
-        net,
+        made,
         dataloaders={
             "train": loader() if train is None else train,
             **({} if val is False else {"val": loader(shuffle=False) if val is None else val}),
@@ -165,14 +194,16 @@ def seed_at_random() -> None:
 Result = tuple[dict[str, Tensor], dict[str, float], dict[tuple[str, int | None], float]]
 
 
-def result(trainer: pl.Trainer, system: System, memory: Memory) -> Result:
+def result(trainer: pl.Trainer, system: pl.LightningModule, memory: Memory) -> Result:
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return system.state_dict(), metrics, memory.values
 
 
-def run(*callbacks: pl.Callback, ckpt: Path | None = None, **changes: Any) -> Result:
+def run(
+    *callbacks: pl.Callback, ckpt: Path | None = None, data: pl.LightningDataModule | None = None, **changes: Any
+) -> Result:
     trainer, system, memory = make(*callbacks, **changes)
-    trainer.fit(system, ckpt_path=ckpt, weights_only=True)
+    trainer.fit(system, datamodule=data, ckpt_path=ckpt, weights_only=True)
     return result(trainer, system, memory)
 
 

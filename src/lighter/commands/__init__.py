@@ -29,9 +29,9 @@ class Help:
     examples: tuple[str, ...]
 
 
-NAMES = ("fit", "validate", "test", "predict", "check", "show", "trace", "schema")
+NAMES = ("fit", "validate", "test", "predict", "check", "show", "trace", "schema", "runs", "diff", "report")
 
-CKPT = ("--ckpt PATH|best|last", "Start from a checkpoint: a path, or the best or last of this config's newest run.")
+CKPT = ("--ckpt PATH|best|last", "Start from a checkpoint: a path, best or last of the run or the newest run, or none.")
 CHECK = ("--no-check", "Begin at once, without looking for mistakes first.")
 DEBUG = ("--debug", "Show tracebacks and debug messages.")
 HELP = ("--help", "Show this help.")

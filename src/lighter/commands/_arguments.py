@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lighter.errors import UsageError, did_you_mean
+from lighter.errors import UsageError, did_you_mean, nearest
 
-SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml", ".ckpt")
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -22,9 +22,10 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     overrides = [argument for argument in arguments if not _is_source(argument)]
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
-            raise UsageError(f"{text!r} is neither a YAML file nor an override", value=text, suggestion=_mend(text))
+            raise _neither(text)
     if not sources:
-        raise UsageError("name at least one YAML file", suggestion="such as config.yaml")
+        suggestion = "such as config.yaml, the folder of a run, or a checkpoint"
+        raise UsageError("name at least one source", suggestion=suggestion)
     return sources, overrides
 
 
@@ -42,11 +43,21 @@ def known_stage(name: str) -> str:
     return name
 
 
+def _neither(text: str) -> UsageError:
+    if "/" in text:
+        path = Path(text)
+        try:
+            match = nearest(path.name, (item.name for item in path.parent.iterdir()))
+        except OSError:  # there is no parent either
+            match = None
+        suggestion = f"did you mean {str(path.parent / match)!r}?" if match else None
+        return UsageError(f"there is no file or folder {text!r}", value=text, suggestion=suggestion)
+    return UsageError(f"{text!r} is neither a file, a folder nor an override", value=text, suggestion=_mend(text))
+
+
 def _mend(text: str) -> str:
     if not text:
         return "the argument is empty: was a variable of the shell not set?"
-    if Path(text).is_dir():
-        return "it is a folder: name a YAML file in it"
     files = {item.stem: item.name for item in Path().glob("*.y*ml")}
     named = files.get(text)
     suggestion = f"did you mean {named!r}?" if named else did_you_mean(text, files.values())
@@ -58,4 +69,8 @@ def _mend(text: str) -> str:
 def _is_source(text: str) -> bool:
     if text.startswith("~"):
         return False
-    return (text.endswith(SUFFIXES) and "=" not in text) or os.path.isfile(text)  # noqa: PTH113 (pathlib raises on long names)
+    name, equals, _ = text.partition("=")
+    is_path = not equals or "/" in name  # a checkpoint's name holds `=`, and a folder may be named like an override
+    if os.path.isdir(text):  # noqa: PTH112 (pathlib raises on long names)
+        return is_path or text.endswith("/")
+    return (text.endswith(SUFFIXES) and is_path) or os.path.isfile(text)  # noqa: PTH113

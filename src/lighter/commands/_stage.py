@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING
 
 from lighter.commands import Job
 from lighter.commands._arguments import split_arguments
-from lighter.errors import ConfigError, RunError
+from lighter.errors import ConfigError, RunError, UsageError
 
 if TYPE_CHECKING:
     from lighter.report import Report
     from lighter.runner import Runner, Stage
 
 INTERRUPTED = 130
+BOTH = "--resume goes on from the run's last checkpoint, --ckpt begins a new run from one: give one of the two"
 
 
-def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None, no_check: bool) -> Job:
+def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None, no_check: bool, resume: bool = False) -> Job:
     """Return the job that runs a stage."""
     sources, overrides = split_arguments(arguments)
-    return Job(functools.partial(_run, stage, sources, overrides, ckpt, not no_check))
+    if resume and ckpt:
+        raise UsageError(BOTH)
+    return Job(functools.partial(_run, stage, sources, overrides, ckpt, not no_check, bool(resume)))
 
 
-def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None, check: bool) -> int:
+def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None, check: bool, resume: bool) -> int:
     from lighter.checking import checked
     from lighter.config import compose
 
@@ -38,30 +41,40 @@ def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | Non
     try:
         report = Report()
         runner = Runner(report.trainer_arguments)
-        runner.prepare(stage, config, ckpt=ckpt)
+        runner.prepare(stage, config, ckpt=ckpt, resume=resume)
+        if runner.is_done:
+            report.nothing_left(runner)
+            return 0
         return _start(runner, report)
     finally:
         gc.unfreeze()
 
 
 def _start(runner: Runner, report: Report) -> int:
+    from loguru import logger
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
     _quiet(runner)
     main = runner.trainer.is_global_zero
     if main:
         runner.record()  # first, as it settles which folder the run has
         report.head(runner)
+    status = 0
     try:
         runner.start()
     except ConfigError as error:
         if error.problems[0].place is not None:  # an optimizer or a scheduler, which are built only now
             raise
         raise RunError(problems=error.problems) from error  # what the data or the model showed
-    except SystemExit:  # Lightning's answer to Ctrl-C, after it has shut down
+    except SystemExit as error:  # the answer to a signal, or Lightning's own to Ctrl-C, after it has shut down
         if not runner.trainer.interrupted:
             raise
+        status = int(error.code or 0) if isinstance(error, SIGTERMException) else INTERRUPTED
+        if error.__cause__ is not None:
+            logger.warning(f"it was not saved: {error.__cause__}")
     if main:
         report.tail(runner)
-    return INTERRUPTED if runner.trainer.interrupted else 0
+    return status
 
 
 def _quiet(runner: Runner) -> None:

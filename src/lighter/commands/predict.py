@@ -14,6 +14,7 @@ HELP_TEXT = Help(
     ),
     flags=(CKPT, CHECK, DEBUG, HELP),
     examples=(
+        "lighter predict logs/version_0",
         "lighter predict config.yaml --ckpt best",
         "lighter predict config.yaml --ckpt best trainer::callbacks::0::path=predictions.csv",
     ),

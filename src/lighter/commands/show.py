@@ -26,6 +26,7 @@ HELP_TEXT = Help(
         "lighter show base.yaml experiment.yaml --origin",
         "lighter show base.yaml experiment.yaml --at system::optimizer --origin",
         "lighter show base.yaml experiment.yaml > composed.yaml",
+        "lighter show model.ckpt",
     ),
 )
 

@@ -11,6 +11,7 @@ HELP_TEXT = Help(
     text=("Builds what the test mode needs (no criterion, no optimizer) and runs Trainer.test."),
     flags=(CKPT, CHECK, DEBUG, HELP),
     examples=(
+        "lighter test logs/version_0",
         "lighter test config.yaml --ckpt best",
         "lighter test config.yaml --ckpt path/to/model.ckpt trainer::devices=1",
     ),

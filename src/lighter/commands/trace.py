@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from lighter.commands import DEBUG, HELP, Help, Job
@@ -43,9 +42,6 @@ def _run(stage: Stage, sources: list[str], overrides: list[str]) -> int:
     from lighter.config import compose
 
     config = compose(sources, overrides)  # first, so that a mistake costs no start-up
-    given = f"args::{stage}::ckpt_path"
-    if given in config:
-        config = replace(compose(sources, [*overrides, f"~{given}"]), overrides=tuple(overrides))  # weights as built
     gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
     from lighter import trace  # noqa: F401
 

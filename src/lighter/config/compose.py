@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 from lighter.config import structure
-from lighter.config.load import Entry, PartlyReadError, Patch, load_file, load_text, misplaced_operator
+from lighter.config.load import Entry, PartlyReadError, Patch, load_text, misplaced_operator
 from lighter.config.reference import absolute, expand
+from lighter.config.stored import load_source
 from lighter.config.tree import (
     MAX_DEPTH,
     SEPARATOR,
@@ -39,11 +40,12 @@ _EXTERNAL = re.compile(r"%(?P<file>[^:\0]*?\.ya?ml)(?:::(?P<path>.*))?", re.IGNO
 
 @dataclass(frozen=True)
 class Config:
-    """A composed config and what it was composed from."""
+    """A composed config, what it was composed from, and the places of values that were taken out as secrets."""
 
     root: Node
     sources: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    hidden: frozenset[Place] = frozenset()
 
     def __contains__(self, path: str) -> bool:
         return self.find(path) is not None
@@ -62,7 +64,9 @@ class Config:
 
 
 def compose(sources: str | FilePath | Sequence[str | FilePath], overrides: str | Sequence[str] = ()) -> Config:
-    """Merge one or more YAML files in order, then apply one or more overrides in order.
+    """Merge one or more sources in order, then apply one or more overrides in order.
+
+    A source is a YAML file, the folder of a run, or a checkpoint that a run has saved.
 
     Raises:
         ConfigError: with every problem found in the sources, the overrides and the fixed structure.
@@ -87,20 +91,21 @@ def compose_what_can_be(
     overrides = [overrides] if isinstance(overrides, str) else overrides
     files = [part for source in sources for part in _split_source(str(source))]
     if not files:
-        raise UsageError("no config: name at least one YAML file")
+        raise UsageError("no config: name at least one source")
     root = Node({}, Place(files[0], 1, 1))
     composer = _Composer(root)
-    readable = [composer.merge_file(file) for file in files]
+    readable = [composer.merge_source(file) for file in files]
     if not all(readable):
         raise ConfigError(problems=composer.problems)
     for text in overrides:
         composer.override(text)
-    return Config(root, tuple(files), tuple(overrides)), [*structure.problems(root), *composer.problems]
+    config = Config(root, tuple(files), tuple(overrides), frozenset(composer.hidden))
+    return config, [*structure.problems(root), *composer.problems]
 
 
 def _split_source(source: str) -> list[str]:
-    """Split `a.yaml,b.yaml`, unless a file of that very name exists."""
-    if "," not in source or os.path.isfile(source):  # noqa: PTH113 (pathlib raises on names that cannot exist)
+    """Split `a.yaml,b.yaml`, unless a file or folder of that very name exists."""
+    if "," not in source or os.path.exists(source):  # noqa: PTH110 (pathlib raises on names that cannot exist)
         return [source] if source else []
     return [part.strip() for part in source.split(",") if part.strip()]
 
@@ -113,6 +118,7 @@ class _Composer:
     problems: list[Problem] = field(default_factory=list)
     open_files: tuple[str, ...] = ()
     included: list[str] = field(default_factory=list)
+    hidden: set[Place] = field(default_factory=set)
     lists_append: bool = True
 
     def problem(
@@ -120,10 +126,11 @@ class _Composer:
     ) -> None:
         self.problems.append(Problem(message, place, join(path) or None, value, suggestion))
 
-    def merge_file(self, file: str, said_by: str = "") -> bool:
-        """Merge a file, which the file `said_by` names, into the root; tell whether it could be read."""
+    def merge_source(self, file: str, said_by: str = "") -> bool:
+        """Merge a source, which the file `said_by` names, into the root; tell whether it could be read."""
         try:
-            patch = load_file(file, said_by)
+            patch, hidden = load_source(file, said_by)
+            self.hidden |= hidden
         except PartlyReadError as error:
             self.problems += error.problems
             patch = error.patch
@@ -230,9 +237,9 @@ class _Composer:
         if len(self.included) > MAX_FILES:
             raise ConfigError(f"more than {MAX_FILES} files are included", place=patch.place, path=join(path))
         root = Node({}, Place(file, 1, 1))
-        nested = _Composer(root, open_files=(*self.open_files, real), included=self.included)
+        nested = _Composer(root, open_files=(*self.open_files, real), included=self.included, hidden=self.hidden)
         try:
-            nested.merge_file(file, patch.place.file)
+            nested.merge_source(file, patch.place.file)
         except RecursionError:
             self.problem("files include files too deeply", patch.place, path, patch.value)
             return failed

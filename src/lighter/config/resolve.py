@@ -32,6 +32,7 @@ from lighter.config.reference import (
     syntax_tree,
     unescape,
 )
+from lighter.config.stored import hidden_problem
 from lighter.config.structure import RESERVED
 from lighter.config.targets import TargetError, import_object
 from lighter.config.tree import Key, Node, Path, PathError, is_reference, join, key_text, split, walk
@@ -43,8 +44,9 @@ _DISABLED = "_disabled_"
 class Resolver:
     """Builds what a config describes, one path at a time; the same path is the same object."""
 
-    def __init__(self, tree: Node, inert: Resolver | None) -> None:
+    def __init__(self, tree: Node, inert: Resolver | None, hidden: frozenset[Place]) -> None:
         self._tree = tree
+        self._hidden = hidden
         self._inert = inert  # resolves what `_disabled_` says, and builds nothing; None in that resolver itself
         self._imports = import_table(tree)
         self._engine = Engine(self._item)
@@ -57,11 +59,11 @@ class Resolver:
             ConfigError: an import is not written as one.
         """
         tree = expand_what_can_be(config.root)
-        return cls(tree, cls(tree, None))
+        return cls(tree, cls(tree, None, config.hidden), config.hidden)
 
     def with_live(self, live: Mapping[str, object]) -> Resolver:
         """Return a resolver that shares what is built so far and takes `live` (path -> object) as built."""
-        other = Resolver(self._tree, self._inert)
+        other = Resolver(self._tree, self._inert, self._hidden)
         other._engine.preset({**self._engine.built(), **{split(path): value for path, value in live.items()}})
         return other
 
@@ -186,6 +188,8 @@ class Resolver:
         """Return what sparkwheel takes for the node at a path."""
         node = walk(self._tree, path)
         value = node.value
+        if node.place in self._hidden:
+            raise ConfigError(problems=[hidden_problem(path, node)])
         if self._is_disabled(path, node):
             return sparkwheel.Item(config=None)
         if node.is_target and path == ("system",):
@@ -196,12 +200,17 @@ class Resolver:
             return self._text_item(path, node, value)
         if isinstance(value, (dict, list)):
             present = self._present(path, node)
-            leaves = {key: _leaf((*path, key), item) for key, item in present}
+            leaves = {key: self._leaf((*path, key), item) for key, item in present}
             if node.is_target:
                 shape = {key_text(key): leaf for key, leaf in leaves.items()}
                 return Step(functools.partial(self._build, path, node), shape)
             return sparkwheel.Item(config=leaves if isinstance(value, dict) else list(leaves.values()))
         return sparkwheel.Item(config=value)
+
+    def _leaf(self, path: Path, node: Node) -> object:
+        """Return a child as its parent's item holds it: a plain scalar itself, anything else a reference."""
+        is_item = isinstance(node.value, (dict, list)) or is_reference(node.value, "@%$\\")
+        return Reference.to(path) if is_item or node.place in self._hidden else node.value
 
     def _text_item(self, path: Path, node: Node, text: str) -> sparkwheel.Item:
         if text.startswith("@"):
@@ -288,10 +297,3 @@ class Resolver:
                 suggestion = did_you_mean(error.name or "", self._imports) or KNOWN_NAMES
             message, where = f"the expression {node.value!r} raised {cause_text(error)}", join(path)
             raise BuildError(message, place=node.place, path=where, value=node.value, suggestion=suggestion) from error
-
-
-def _leaf(path: Path, node: Node) -> object:
-    """Return a child as its parent's item holds it: a plain scalar itself, anything else a reference."""
-    if isinstance(node.value, (dict, list)) or is_reference(node.value, "@%$\\"):
-        return Reference.to(path)
-    return node.value

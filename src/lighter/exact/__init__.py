@@ -1,6 +1,5 @@
 """Make a run a function of its config and seed: repeated or resumed, with any number of workers, bit for bit."""
 
 from lighter.exact.callback import Exact
-from lighter.exact.loader import exact
 
-__all__ = ["Exact", "exact"]
+__all__ = ["Exact"]

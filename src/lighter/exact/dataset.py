@@ -1,80 +1,87 @@
-"""A dataset whose random samples depend on when they are drawn in an epoch, and not on who draws them."""
+"""A dataset whose random samples depend on which batch they are for, and not on who loads it."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree
 from torch.utils.data import Dataset
 
-from lighter.exact.generators import seed_generators
-
-GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-DEPTH, BREADTH = 4, 16  # how far into a dataset to look for generators
+from lighter.exact.generators import mixed, seed_generator, seed_generators
+from lighter.exact.inexact import HAS_HIDDEN_RANDOMNESS, warn
+from lighter.exact.search import own_generators
 
 
 class Drawn(NamedTuple):
-    """What a sampler drew, and the seed for loading it."""
+    """What a sampler drew, an index or those of a batch, and the seed for loading it.
+
+    What is `doubted` is loaded twice, to see whether it is the same.
+    """
 
     index: Any
     seed: int
+    doubted: bool
 
 
 class SeededDataset(Dataset[Any]):
-    """Load what was drawn under its own seed; any other attribute is that of the dataset."""
+    """Load what was drawn under its own seed.
 
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
+    A batch is loaded by one process from its first sample to its last and then collated, so one seed will do for it.
+    """
+
+    def __init__(self, dataset: Any, collate: Callable[..., Any] | None) -> None:
+        self.dataset, self.collate = dataset, collate
+        self.find_generators()
+
+    def find_generators(self) -> None:
+        """Find what else than the global generators is to be seeded; again where the dataset may have changed."""
+        self.generators = own_generators(self.dataset, self.collate)
 
     def __getitem__(self, drawn: Drawn) -> Any:
-        seed_generators(drawn.seed)
-        return self.dataset[drawn.index]
+        return self._load(drawn, self._sample)
+
+    def __getitems__(self, drawn: Drawn) -> Any:
+        return self._load(drawn, self._batch)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in ("dataset", "__getitems__"):  # not there yet while it is unpickled; of the subclass below
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
+    def _load(self, drawn: Drawn, load: Callable[[Any], Any]) -> Any:
+        self._seed(drawn.seed)
+        loaded = load(drawn.index)
+        if drawn.doubted:
+            self._seed(drawn.seed)
+            first, loaded = loaded, load(drawn.index)
+            if not _same(first, loaded):
+                warn(HAS_HIDDEN_RANDOMNESS, self.dataset)
+        return loaded
+
+    def _sample(self, index: Any) -> Any:
+        return self.dataset[index]
+
+    def _batch(self, indices: list[Any]) -> Any:
+        at_once = getattr(self.dataset, "__getitems__", None)
+        return at_once(indices) if at_once else [self.dataset[index] for index in indices]
+
+    def _seed(self, seed: int) -> None:
+        seed_generators(seed)
+        for number, generator in enumerate(self.generators):
+            seed_generator(generator, mixed(seed, number))
 
 
-class SeededBatches(SeededDataset):
-    """Load a whole batch under the seed of its first sample, of a dataset that loads batches."""
-
-    def __getitems__(self, drawn: list[Drawn]) -> Any:
-        if drawn:
-            seed_generators(drawn[0].seed)
-        return self.dataset.__getitems__([index for index, _ in drawn])
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two loads are of the same numbers; of other things, they are believed to be."""
+    leaves, others = pytree.tree_leaves(one), pytree.tree_leaves(other)
+    return len(leaves) == len(others) and all(map(_equal, leaves, others))
 
 
-def seeded(dataset: Any) -> SeededDataset:
-    loads_batches = callable(getattr(dataset, "__getitems__", None))
-    return SeededBatches(dataset) if loads_batches else SeededDataset(dataset)
-
-
-def own_generators(dataset: object) -> list[str]:
-    """Return where a dataset and its parts keep random generators of their own."""
-    return list(_generators(dataset, type(dataset).__name__, DEPTH, set()))
-
-
-def _generators(part: object, name: str, depth: int, seen: set[int]) -> Iterator[str]:
-    if isinstance(part, GENERATORS):
-        yield name
-        return
-    if not depth or id(part) in seen or isinstance(part, type):
-        return
-    seen.add(id(part))
-    for key, value in _parts(part)[:BREADTH]:
-        yield from _generators(value, f"{name}{key}", depth - 1, seen)
-
-
-def _parts(part: object) -> list[tuple[str, object]]:
-    if isinstance(part, list | tuple):
-        return [(f"[{index}]", part[index]) for index in range(min(len(part), BREADTH))]
-    if isinstance(part, Mapping):
-        return [] if len(part) > BREADTH else [(f"[{key!r}]", value) for key, value in part.items()]
-    return [(f".{key}", value) for key, value in getattr(part, "__dict__", {}).items()]
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor | np.ndarray | np.generic | float | int):
+        try:
+            return bool(np.array_equal(np.asarray(one), np.asarray(other), equal_nan=True))
+        except (TypeError, RuntimeError):  # text, or a tensor that numpy has no type for
+            return True
+    return True

@@ -1,4 +1,4 @@
-"""The global random generators, seeded from what is being done instead of from what was done before.
+"""Random generators, seeded from what is being done instead of from what was done before.
 
 No state of a generator is ever saved or restored: numpy's alone takes longer to read than all of them take to seed.
 """
@@ -6,6 +6,7 @@ No state of a generator is ever saved or restored: numpy's alone takes longer to
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ import torch
 MASK = (1 << 64) - 1
 
 # what a seed is for, so that no two uses share one
-ORDER, WORKERS, FETCH, SAMPLE, BATCH, STEP, EPOCH, EVALUATION = range(8)
+ORDER, WORKERS, FETCH, SAMPLES, BATCH, STEP, EPOCH, EPOCH_END, EVALUATION = range(9)
 
 
 def mixed(*numbers: int) -> int:
@@ -36,3 +37,14 @@ def seed_generators(seed: int) -> None:
         torch.cuda.default_generators[torch.cuda.current_device()].manual_seed(seed)
     elif torch.backends.mps.is_available():
         torch.mps.manual_seed(seed)
+
+
+def seed_generator(generator: Any, seed: int) -> None:
+    """Seed a generator that someone keeps: one of torch's, of numpy's two kinds, or of python's."""
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    elif isinstance(generator, np.random.Generator):
+        bits: Any = generator.bit_generator
+        bits.state = type(bits)(seed).state
+    else:
+        generator.seed(seed & 0xFFFFFFFF)

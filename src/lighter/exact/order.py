@@ -6,72 +6,59 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-import torch
-from torch import distributed
-
 from lighter.exact.dataset import Drawn
-from lighter.exact.generators import ORDER, SAMPLE, mixed, seed_generators
+from lighter.exact.generators import ORDER, SAMPLES, mixed, seed_generator, seed_generators
+from lighter.exact.search import own_generators
+
+DRAW_ALL_AT_ONCE = ("torch.", "lightning_fabric.", "pytorch_lightning.")  # or from a generator of their own
 
 
 class Order:
-    """Draw what a sampler (or, `in_batches`, a batch sampler) draws, each with a seed, from the draw `start` on.
+    """Draw what a sampler or a batch sampler draws, each with a seed.
 
-    Every draw is made under a seed of its own, as what else happens between two draws is another in a resumed run.
+    What else happens between two draws is another in a resumed run, so a sampler that may draw from the global
+    generators whenever it is asked is asked under a seed of its own each time.
     """
 
-    def __init__(self, sampler: Any, seed: int, *, in_batches: bool) -> None:
-        self.given, self.seed, self.in_batches = sampler, seed, in_batches
-        self.epoch = self.round = self.start = 0  # a loader that is shorter than another goes round in an epoch
+    def __init__(self, sampler: Any, dataset: Any, rank: int) -> None:
+        self.given, self.rank = sampler, rank
+        self._at_once = all(type(part).__module__.startswith(DRAW_ALL_AT_ONCE) for part in _samplers(sampler))
+        self._generators = own_generators(sampler, beside=[dataset])
+        self._doubted = True
 
-    @property
-    def sampler(self) -> Order:
-        """Return whom Lightning tells the epoch, where this is the batch sampler."""
-        return self
-
-    @property
-    def key(self) -> tuple[int, int, int]:
-        return self.seed, self.epoch, self.round
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch, self.round = epoch, 0
+    def begin(self, key: tuple[int, int, int], start: int) -> None:
+        """Let the next iterator draw for this seed, epoch and round, from this draw on."""
+        self._key, self._start = key, start
 
     def __len__(self) -> int:
         return len(self.given)
 
-    def __iter__(self) -> Iterator[Any]:
-        return self._draws(self.key, self.start)
-
-    def _draws(self, key: tuple[int, int, int], start: int) -> Iterator[Any]:
-        self._prepare(mixed(*key, ORDER))
-        base, (rank, ranks), position = mixed(*key, SAMPLE), _rank(), 0
-        drawn = iter(self.given)
+    def __iter__(self) -> Iterator[Drawn]:
+        key, start = self._key, self._start
+        self._prepare(key[1], mixed(*key, ORDER))
+        drawn, samples = iter(self.given), mixed(*key, SAMPLES, self.rank)
         for number in count():
-            seed_generators(mixed(*key, ORDER, number))
+            if not number or not self._at_once:
+                seed_generators(mixed(*key, ORDER, number))
             try:
-                draw = next(drawn)
+                index = next(drawn)
             except StopIteration:
                 return
-            indices = list(draw) if self.in_batches else [draw]
             if number >= start:
-                # counted over all ranks, so that no two draw with the same seed
-                first = position * ranks + rank
-                made = [Drawn(index, mixed(base, first + offset * ranks)) for offset, index in enumerate(indices)]
-                yield made if self.in_batches else made[0]
-            position += len(indices)
+                yield Drawn(index, mixed(samples, number), self._doubted)
+                self._doubted = False
 
-    def _prepare(self, seed: int) -> None:
+    def _prepare(self, epoch: int, seed: int) -> None:
         """Tell the samplers the epoch, and seed the generators that they have been given."""
-        seed_generators(seed)
-        part = self.given
-        while part is not None:
+        for part in _samplers(self.given):
             if callable(set_epoch := getattr(part, "set_epoch", None)):
-                set_epoch(self.epoch)
-            if isinstance(generator := getattr(part, "generator", None), torch.Generator):
-                generator.manual_seed(seed)
-            part = getattr(part, "sampler", None)
+                set_epoch(epoch)
+        for number, generator in enumerate(self._generators):
+            seed_generator(generator, mixed(seed, number))
 
 
-def _rank() -> tuple[int, int]:
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
+def _samplers(part: Any) -> Iterator[Any]:
+    """Yield a sampler and those that it draws from, also behind what Lightning puts around it for several ranks."""
+    while part is not None:
+        yield part
+        part = getattr(part, "sampler", None) or getattr(getattr(part, "dataset", None), "_sampler", None)

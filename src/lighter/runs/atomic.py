@@ -16,6 +16,13 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
+def keep_text(path: Path, text: str, number: int) -> None:
+    """Keep the file that is there under a name with a number, if it holds another text."""
+    before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else text
+    if before != text:
+        write_text(path.with_name(f"{path.stem}.{number}{path.suffix}"), before)
+
+
 def create_text(path: Path, text: str) -> None:
     """Write a file that is not there yet, as the only one of all who try at once.
 

@@ -15,6 +15,7 @@ from lighter.config import Config
 from lighter.errors import ConfigError, did_you_mean
 from lighter.runs.checkpoint_file import check_checkpoint, load_checkpoint
 from lighter.runs.record import recorded_sources, sources_of
+from lighter.runs.signals import NAME as INTERRUPTED
 
 ANY = "--ckpt PATH takes any"
 
@@ -158,7 +159,7 @@ def _chosen(trainer: pl.Trainer) -> list[str | None]:
 
 def _last(run: _Run, newest: Path, sources: Sources) -> Path:
     known = run.files[run.files.index(newest) :]  # what is newer than the newest record was passed over
-    named = (file for file in known if file.stem == "last" or file.stem.startswith("last-v"))
+    named = (file for file in known if file.stem == "last" or file.stem.startswith(("last-v", f"{INTERRUPTED}-")))
     return next((file for file in named if not _is_of_another(file, sources)), newest)
 
 

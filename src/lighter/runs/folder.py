@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from pathlib import Path
+from typing import TypeGuard
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -27,11 +28,27 @@ def take_folder(trainer: pl.Trainer, run: Run) -> Path:
         if isinstance(logger, CSVLogger):
             logger.experiment  # noqa: B018 - it warns of a folder that is not empty, so it has to look first
     first = trainer.loggers[0] if trainer.loggers else None
-    if isinstance(first, (CSVLogger, TensorBoardLogger)) and not _is_remote(first.log_dir):
+    if _has_folders(first):
         return _claim(Path(first.log_dir), run)
+    return _numbered(root_of_runs(trainer), run)
+
+
+def root_of_runs(trainer: pl.Trainer) -> Path:
+    """Return the folder in which the runs of a Trainer have their folders."""
+    first = trainer.loggers[0] if trainer.loggers else None
+    if _has_folders(first):
+        return Path(first.root_dir)
     places = (first.save_dir if first else None, trainer.default_root_dir)
-    root = next((place for place in places if place and not _is_remote(place)), ".")
-    return _numbered(Path(root, SHARED), run)
+    return Path(next((place for place in places if place and not _is_remote(place)), "."), SHARED)
+
+
+def loggers_with_folders(trainer: pl.Trainer) -> list[CSVLogger | TensorBoardLogger]:
+    """Return the loggers that write to a local folder of each run's own."""
+    return [logger for logger in trainer.loggers if _has_folders(logger)]
+
+
+def _has_folders(logger: Logger | None) -> TypeGuard[CSVLogger | TensorBoardLogger]:
+    return isinstance(logger, (CSVLogger, TensorBoardLogger)) and not _is_remote(logger.root_dir)
 
 
 def _numbered(shared: Path, run: Run) -> Path:
@@ -55,9 +72,7 @@ def _free(folder: Path) -> int:
 
 def _take_version(logger: Logger) -> None:
     """Make sure that the version which a logger numbers itself is not taken by a run that begins right now."""
-    if not isinstance(logger, (CSVLogger, TensorBoardLogger)) or logger._version is not None:
-        return
-    if _is_remote(logger.root_dir):
+    if not _has_folders(logger) or logger._version is not None:
         return
     while True:
         folder = Path(logger.root_dir, f"version_{logger.version}")

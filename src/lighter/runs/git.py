@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -59,6 +60,17 @@ def read_git(folder: Path, sources: Sequence[Path] = ()) -> tuple[Git, str] | No
     except (OSError, subprocess.SubprocessError) as error:
         return Git(str(root), commit, dirty=True, left_out=f"everything: {type(error).__name__}"), ""
     return Git(str(root), commit, dirty=bool(patch or left_out), left_out=left_out), patch
+
+
+def commits_apart(root: Path, one: str, other: str) -> tuple[int, int] | None:
+    """Return how many commits each of two has that the other has not; None where the repository does not know them."""
+    if not all(re.fullmatch(r"[0-9a-f]{7,64}", commit) for commit in (one, other)):
+        return None  # what stands there is no commit, and might be an option
+    try:
+        counts = _git(root, "rev-list", "--left-right", "--count", f"{one}...{other}").split()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return int(counts[0]), int(counts[1])
 
 
 def _patch(root: Path, folder: Path, sources: Sequence[Path]) -> tuple[str, str | None]:

@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lighter.runs.run_file import Best, Devices, SavedCheckpoint
+from lighter.runs.signals import Signals
 
 
 def logged_values(trainer: pl.Trainer) -> dict[str, torch.Tensor]:
@@ -23,17 +24,20 @@ def saved_checkpoints(trainer: pl.Trainer, folder: Path) -> tuple[SavedCheckpoin
     found: dict[str, SavedCheckpoint] = {}
     for callback in _model_checkpoints(trainer):
         for path, score in callback.best_k_models.items():
-            found[path] = SavedCheckpoint(_inside(path, folder), callback.monitor, float(score))
+            found[path] = SavedCheckpoint(inside(path, folder), callback.monitor, float(score))
         for path in (callback.best_model_path, callback.last_model_path):
             if path:
-                found.setdefault(path, SavedCheckpoint(_inside(path, folder)))
+                found.setdefault(path, SavedCheckpoint(inside(path, folder)))
+    for saver in trainer.checkpoint_callbacks:
+        if isinstance(saver, Signals) and saver.saved is not None:
+            found[str(saver.saved)] = SavedCheckpoint(inside(str(saver.saved), folder))
     return tuple(found.values())
 
 
 def best_checkpoints(trainer: pl.Trainer, folder: Path) -> tuple[Best, ...]:
     """Return the best checkpoint of each callback that chooses by a metric."""
     return tuple(
-        Best(item.monitor, item.mode, float(item.best_model_score), _inside(item.best_model_path, folder))
+        Best(item.monitor, item.mode, float(item.best_model_score), inside(item.best_model_path, folder))
         for item in _model_checkpoints(trainer)
         if item.monitor and item.best_model_path and item.best_model_score is not None
     )
@@ -50,9 +54,9 @@ def _model_checkpoints(trainer: pl.Trainer) -> list[ModelCheckpoint]:
     return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
 
 
-def _inside(path: str, folder: Path) -> str:
+def inside(path: str, folder: Path) -> str:
     """Return a path relative to the run's folder if it is in it, else absolute; an URL as it is."""
     if "://" in path:
         return path
     real = Path(os.path.realpath(path))
-    return str(real.relative_to(folder)) if folder in real.parents else str(real)
+    return str(real.relative_to(folder)) if folder in (real, *real.parents) else str(real)

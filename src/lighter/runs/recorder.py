@@ -18,22 +18,35 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lighter import __version__
 from lighter.config import Config
+from lighter.config.checkpoint import is_checkpoint
 from lighter.config.origin import show
-from lighter.config.tree import Node
+from lighter.config.tree import Node, join, nodes
 from lighter.errors import ConfigError, LighterError, shorten
-from lighter.runs.atomic import write_text
+from lighter.runs.atomic import keep_text, write_text
+from lighter.runs.checkpoint_io import remove_stale
+from lighter.runs.continued import continue_loggers, follow_checkpoints
 from lighter.runs.environment import packages
-from lighter.runs.folder import take_folder
+from lighter.runs.epochs import Epochs
+from lighter.runs.flat import flatten
+from lighter.runs.folder import loggers_with_folders, take_folder
 from lighter.runs.git import Git, read_git
+from lighter.runs.lock import Lock
 from lighter.runs.metrics_file import MetricsFile
 from lighter.runs.process import this_process
-from lighter.runs.progress import best_checkpoints, devices_of, logged_values, saved_checkpoints
+from lighter.runs.progress import best_checkpoints, devices_of, inside, logged_values, saved_checkpoints
 from lighter.runs.record import KEY, sources_of
-from lighter.runs.run_file import Run, Status, read_run, write_run
+from lighter.runs.resume import Resumed
+from lighter.runs.run_file import Resumption, Run, Status, read_run, write_run
 from lighter.runs.secrets import Secrets
+from lighter.runs.signals import INTERRUPTED
 
 CONFIG, PATCH, EPOCHS = "config.yaml", "uncommitted.patch", "epochs.csv"
 ERROR = 4000  # characters of an error's text
+
+OF_THE_BEGINNING = (  # fields of a record that stay when its run is gone on with
+    *("sources", "overrides", "command", "working_folder", "started", "weights", "logs"),
+    *("epochs", "steps", "metrics", "best", "checkpoints"),
+)
 
 
 class Recorder(pl.Callback):
@@ -47,22 +60,32 @@ class Recorder(pl.Callback):
 
     def __init__(self, config: Config, stage: str, *, seed: Any = None, project: Path | None = None) -> None:
         self._secrets = Secrets.of()
-        root, self._hidden = self._secrets.hide_in_config(config.root)
+        root, hidden = self._secrets.hide_in_config(config.root)
+        before = (join(path) for path, node in nodes(config.root) if node.place in config.hidden)  # by an earlier run
+        self._hidden = tuple(dict.fromkeys((*hidden, *before)))
         self._stage, self._seed, self._project = stage, seed, project
         self._sources, self._typed = sources_of(config), config.sources
         self._overrides = tuple(map(self._secrets.hide_named, config.overrides))
+        anywhere = _anywhere(root, project)
         self._in_checkpoints = {
-            "config": root.plain(),
+            "config": anywhere.plain(),
             "sources": [str(source) for source in self._sources],
             "overrides": list(self._overrides),
+            "hidden": list(self._hidden),
         }
-        self._config = _anywhere(root, project)
+        self._config, self._flat = show(anywhere), flatten(root)
         self._run: Run | None = None
-        self._began = 0.0
+        self._place: Path | None = None
+        self._began = self._before = 0.0  # when this process began to count, and the seconds of those before it
+        self._lock: Lock | None = None
         self._is_live = False  # whether the Trainer runs in this process, not in one launched by it
         self._has_warned = False
-        self._epoch: tuple[int, int] | None = None  # number and step of the one whose values are not written yet
-        self._seen: dict[str, object] = {}
+        self._epochs = Epochs()
+
+    @property
+    def left(self) -> tuple[Path, Run] | None:
+        """Return the record, of a run that has ended too, and its folder; None where there is none."""
+        return None if self._place is None or self._run is None else (self._place, self._run)
 
     def open(self, trainer: pl.Trainer, weights: Path | None) -> None:
         """Take a folder and write down what is about to run; call it in the process that starts the others."""
@@ -70,14 +93,43 @@ class Recorder(pl.Callback):
             return
         with self._guard():
             self._began = time.time()
-            found = read_git(self._project or Path.cwd(), self._sources)
-            git, patch = found if found else (None, "")
+            git, patch = self._read_git()
             run = self._about_to_run(weights, git)
             folder = take_folder(trainer, run).resolve()
-            self.folder, self._run, self._epochs_file = folder, run, MetricsFile(folder / EPOCHS)
-            write_text(folder / CONFIG, self._config)
-            if patch:
-                write_text(folder / PATCH, self._secrets.hide_in_patch(patch))
+            run = replace(run, logs=tuple(inside(item.log_dir, folder) for item in loggers_with_folders(trainer)))
+            self._lock = Lock(folder)
+            self._lock.take()
+            self.folder = self._place = folder
+            self._run, self._epochs_file = run, MetricsFile(folder / EPOCHS)
+            self._write_config(patch)
+
+    def reopen(self, trainer: pl.Trainer, resumed: Resumed) -> None:
+        """Go on with the record of a run; call it in place of `open`."""
+        if not trainer.is_global_zero:
+            return
+        with self._guard():
+            self._began, self._before = time.time(), resumed.run.seconds
+            git, patch = self._read_git()
+            new = self._about_to_run(None, git)
+            checkpoint = None if resumed.checkpoint is None else inside(str(resumed.checkpoint), resumed.folder)
+            resumption = Resumption(
+                new.started, f"{new.command} --resume", resumed.status, new.process, checkpoint, resumed.position.step
+            )
+            kept = {name: getattr(resumed.run, name) for name in OF_THE_BEGINNING}
+            self._run = replace(new, **kept, resumed=(*resumed.run.resumed, resumption))
+            self._in_checkpoints |= {
+                "sources": [str(Path(resumed.run.working_folder, source).resolve()) for source in resumed.run.sources],
+                "overrides": list(resumed.run.overrides),
+            }
+            self.folder = self._place = resumed.folder
+            self._lock = resumed.lock
+            remove_stale([Path(self.folder, item.path).parent for item in resumed.run.checkpoints], self.folder)
+            self._write()
+            self._epochs_file = MetricsFile(self.folder / EPOCHS)
+            rows = self._epochs_file.keep(lambda row: int(row["epoch"]) < resumed.position.epochs)
+            self._epochs.written = max((int(row["epoch"]) for row in rows), default=-1)
+            continue_loggers(trainer, resumed.position)
+            self._write_config(patch)
 
     def close(self, error: BaseException | None = None) -> None:
         """Make sure that the record says how the run ended, whichever process wrote it."""
@@ -87,8 +139,11 @@ class Recorder(pl.Callback):
             with suppress(OSError, ConfigError):  # of a file that someone deleted; what is known here will do
                 self._run = read_run(self.folder)
             unsettled = ("running",) if error is None or isinstance(error, SystemExit) else ("running", "completed")
-            if self._run.status in unsettled or isinstance(error, LighterError):
+            stopped = isinstance(error, SIGTERMException) and self._run.status == "failed"  # of what the signal broke
+            if self._run.status in unsettled or stopped or isinstance(error, LighterError):
                 self._end(*(self._told(error) if error else ("completed", None)))
+        if self._lock is not None:
+            self._lock.release()
         self.folder = None  # what the Trainer is asked for next is no part of this run
 
     # --- what Lightning calls
@@ -99,11 +154,16 @@ class Recorder(pl.Callback):
             with self._guard():
                 self._write(devices=devices_of(trainer))
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._epochs.go_on(logged_values(trainer))
+        if self._run is not None and self._run.resumed:
+            trainer._checkpoint_connector._ckpt_path = None  # else ModelCheckpoint would never delete it
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._end_epoch(trainer)  # of the epoch before, whose values are all there only now
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        self._epoch = trainer.current_epoch, trainer.global_step
+        self._epochs.due = trainer.current_epoch, trainer.global_step
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._end_epoch(trainer)
@@ -114,10 +174,23 @@ class Recorder(pl.Callback):
         pl_module: pl.LightningModule,  # noqa: ARG002
         checkpoint: dict[str, Any],
     ) -> None:
-        checkpoint[KEY] = self._in_checkpoints
-        if self._epoch is None and self._writes(trainer):  # else the end of the epoch, which is now, writes it
+        run = {"run": self._run.started} if self._run else {}
+        checkpoint[KEY] = {**self._in_checkpoints, **run, **self._epochs.state(logged_values(trainer))}
+        if self._epochs.due is None and self._writes(trainer):  # else the end of the epoch, which is now, writes it
             with self._guard():
                 self._write(**self._progress(trainer))
+
+    def on_load_checkpoint(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],
+    ) -> None:
+        record = checkpoint.get(KEY, {})
+        if self._run is None or not self._run.resumed or record.get("run") != self._run.started:
+            return
+        self._epochs.load(record)
+        follow_checkpoints(trainer, checkpoint["callbacks"])
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         if self._is_live and self._writes(trainer):
@@ -137,6 +210,10 @@ class Recorder(pl.Callback):
 
     def _writes(self, trainer: pl.Trainer) -> bool:
         return self.folder is not None and trainer.is_global_zero
+
+    def _read_git(self) -> tuple[Git | None, str]:
+        files = [file for file in self._sources if file.is_file() and not is_checkpoint(str(file))]
+        return read_git(self._project or Path.cwd(), files) or (None, "")
 
     def _about_to_run(self, weights: Path | None, git: Git | None) -> Run:
         taken = str(weights.resolve()) if weights else None
@@ -158,18 +235,17 @@ class Recorder(pl.Callback):
             python=platform.python_version(),
             lighter=__version__,
             packages=packages(),
+            config=self._flat,
         )
 
     def _end_epoch(self, trainer: pl.Trainer) -> None:
-        if self._epoch is None:
+        if self._epochs.due is None:
             return
-        values = logged_values(trainer)  # on every rank, as above
-        (epoch, step), self._epoch = self._epoch, None
+        epoch, step = self._epochs.due
+        new = self._epochs.take(logged_values(trainer))  # on every rank, as above
         if not self._writes(trainer):
             return
         with self._guard():
-            new = {name: float(value) for name, value in values.items() if value is not self._seen.get(name)}
-            self._seen = dict(values)
             assert self._run is not None
             self._epochs_file.append({"epoch": epoch, "step": step, "seconds": self._seconds(), **new})
             self._write(metrics={**self._run.metrics, **new}, **self._progress(trainer))
@@ -185,6 +261,14 @@ class Recorder(pl.Callback):
             "best": best_checkpoints(trainer, self.folder),
         }
 
+    def _write_config(self, patch: str) -> None:
+        """Write down what runs now; of a run that is gone on with, keep what ran before if it was another."""
+        assert self.folder is not None
+        assert self._run is not None
+        for name, text in ((CONFIG, self._config), (PATCH, self._secrets.hide_in_patch(patch))):
+            keep_text(self.folder / name, text, len(self._run.resumed))
+            write_text(self.folder / name, text) if text else (self.folder / name).unlink(missing_ok=True)
+
     def _end(self, status: Status, error: str | None = None, **changes: Any) -> None:
         self._write(status=status, error=error, ended=_now(), **changes)
 
@@ -195,12 +279,12 @@ class Recorder(pl.Callback):
         write_run(self.folder, self._run)
 
     def _seconds(self) -> float:
-        return round(time.time() - self._began, 3)
+        return round(self._before + time.time() - self._began, 3)
 
     def _told(self, error: BaseException) -> tuple[Status, str | None]:
         """Return the status of a run that an exception ended, and the text of it."""
         if isinstance(error, SIGTERMException):
-            return "interrupted", "SIGTERM"
+            return "interrupted", None if error.code == INTERRUPTED else "SIGTERM"
         if KeyboardInterrupt in (type(error), type(error.__context__)):  # Lightning makes a SystemExit of it
             return "interrupted", None
         text = str(error) if isinstance(error, LighterError) else f"{type(error).__name__}: {error}"
@@ -217,12 +301,12 @@ class Recorder(pl.Callback):
                 rank_zero_warn(f"the record of this run cannot be written: {type(error).__name__}: {error}")
 
 
-def _anywhere(root: Node, project: Path | None) -> str:
-    """Return a config as text in which the project's folder is found from anywhere."""
+def _anywhere(root: Node, project: Path | None) -> Node:
+    """Return a config in which the project's folder is found from anywhere."""
     if project is not None and isinstance(root.value, dict):
         before = root.value.get("project")
         root = Node({**root.value, "project": Node(str(project), before.place if before else root.place)}, root.place)
-    return show(root)
+    return root
 
 
 def _now() -> str:

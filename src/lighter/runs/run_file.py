@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ FORMAT = 1
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 Status: TypeAlias = Literal["running", "completed", "interrupted", "failed"]
+Setting: TypeAlias = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,26 @@ class SavedCheckpoint:
 
 
 @dataclass(frozen=True)
+class Resumption:
+    """That a run was gone on with: when, how, from which checkpoint and step, and how it had ended before."""
+
+    at: str
+    command: str
+    before: str
+    process: Process
+    checkpoint: str | None = None
+    step: int = 0
+
+
+@dataclass(frozen=True)
 class Run:
     """A run: what was asked for, what it ran on, how far it came.
 
     `command` repeats it from `working_folder`. `weights` is the checkpoint that it began from. `hidden` are the paths
     of the config whose values were taken out as secrets. `epochs` and `steps` are those of the Trainer, counted from
-    the very beginning of training; `seconds` are of this run.
+    the very beginning of training; `seconds` are of this run. `config` is the composed config, a value for each path.
+    `logs` are the folders of its loggers. Of a run that was gone on with, sources, overrides, `command` and `started`
+    are those of its beginning, `process`, config and versions those of now.
     """
 
     stage: str
@@ -78,6 +94,8 @@ class Run:
     best: tuple[Best, ...] = ()
     checkpoints: tuple[SavedCheckpoint, ...] = ()
     weights: str | None = None
+    logs: tuple[str, ...] = ()
+    resumed: tuple[Resumption, ...] = ()
     seed: int | None = None
     project: str | None = None
     hidden: tuple[str, ...] = ()
@@ -86,10 +104,21 @@ class Run:
     python: str = ""
     lighter: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Setting] = field(default_factory=dict)
     format: int = FORMAT
 
 
 _FIELDS = [item.name for item in fields(Run)]
+_TYPES: dict[object, tuple[type, ...]] = {  # by annotation; a float may be the text nan
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "Status": (str,),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "bool": (bool,),
+}
+_PLAIN = {str, int, float, bool, type(None)}
+_AS_THEY_ARE = ("packages", "config")  # plain from the start, and too many to look at again at every epoch
 
 
 def create_run(folder: Path, run: Run) -> None:
@@ -133,10 +162,16 @@ def status_of(run: Run) -> str:
 
 def _text(run: Run) -> str:
     """Return a run as JSON, a line for each of its fields: `indent` would take ten times as long, at every epoch."""
-    values = {item: getattr(run, item) for item in ("format", "status", *_FIELDS)}
-    data = {name: value if name == "packages" else _plain(value) for name, value in values.items() if value is not None}
-    lines = (f" {_JSON.encode(name)}: {_JSON.encode(value)}" for name, value in data.items())
+    lines = (f" {_JSON.encode(name)}: {_JSON.encode(value)}" for name, value in as_data(run).items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def as_data(run: Run) -> dict[str, Any]:
+    """Return a run as its record has it: what JSON can hold, without what is not known."""
+    values = {item: getattr(run, item) for item in ("format", "status", *_FIELDS)}
+    return {
+        name: value if name in _AS_THEY_ARE else _plain(value) for name, value in values.items() if value is not None
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -164,10 +199,21 @@ def _run(given: dict[str, Any]) -> Run:
     known["checkpoints"] = tuple(map(_checkpoint, given["checkpoints"]))
     known["metrics"] = {name: float(value) for name, value in given["metrics"].items()}
     known |= {name: tuple(given[name]) for name in ("sources", "overrides", "hidden")}
+    known["logs"] = tuple(map(str, given.get("logs", ())))
+    known["resumed"] = tuple(map(_resumption, given.get("resumed", ())))
+    known["packages"] = dict(given.get("packages", {}))
+    known["config"] = _settings(given.get("config", {}))
+    known["seconds"] = float(given["seconds"])
     for name, kind in (("git", Git), ("devices", Devices)):
         if given.get(name) is not None:
             known[name] = kind(**_known(kind, given[name]))
     return Run(**known)
+
+
+def _settings(given: dict[str, Any]) -> dict[str, Setting]:
+    if set(map(type, given.values())) <= _PLAIN:
+        return given
+    return {path: value if type(value) in _PLAIN else str(value) for path, value in given.items()}
 
 
 def _checkpoint(given: dict[str, Any]) -> SavedCheckpoint:
@@ -175,6 +221,24 @@ def _checkpoint(given: dict[str, Any]) -> SavedCheckpoint:
     return SavedCheckpoint(given["path"], given.get("monitor"), None if score is None else float(score))
 
 
+def _resumption(given: dict[str, Any]) -> Resumption:
+    return Resumption(**{**_known(Resumption, given), "process": Process(**_known(Process, given["process"]))})
+
+
 def _known(kind: type, given: dict[str, Any]) -> dict[str, Any]:
-    names = {item.name for item in fields(kind)}
-    return {name: value for name, value in given.items() if name in names}
+    """Return what is given of a dataclass's fields.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    types = _types(kind)
+    known = {name: value for name, value in given.items() if name in types}
+    for name, value in known.items():
+        if not isinstance(value, types[name]):
+            raise TypeError(f"{name!r} cannot be {value!r}")
+    return known
+
+
+@functools.cache
+def _types(kind: type) -> dict[str, tuple[type, ...]]:
+    return {item.name: _TYPES.get(item.type, (object,)) for item in fields(kind)}

@@ -56,7 +56,7 @@ class Tracer(pl.Callback):
         self.runner = Runner(_on_one_device)
         self._buffers: dict[str, Tensor] = {}
         with _quiet():
-            self.runner.prepare(stage, config)
+            self.runner.prepare(stage, config, ckpt="none")
         self.trainer, self.module = self.runner.trainer, self.runner.system
         self._change_trainer()
         self._change_module()

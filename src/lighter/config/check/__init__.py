@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lighter.config.check.adapters import check_adapters
 from lighter.config.check.components import check_components
 from lighter.config.check.expressions import check_expressions
+from lighter.config.check.hidden import check_hidden
 from lighter.config.check.monitors import check_monitors
 from lighter.config.check.objects import check_slots
 from lighter.config.check.overrides import check_overrides
@@ -31,6 +32,7 @@ def check(
     """
     subject = Subject(config, stage, imports, told)
     check_overrides(subject)
+    check_hidden(subject)
     check_references(subject)
     check_expressions(subject)
     if subject.is_system:

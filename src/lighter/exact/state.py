@@ -1,0 +1,82 @@
+"""What a checkpoint tells beside Lightning's own, so that a fit goes on from it as if it had never ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from lighter._ranks import of_all_ranks, of_this_rank
+from lighter.exact.resume import Due, due
+from lighter.exact.sums import restore_sums, sums_of
+
+
+def state_of(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
+    """Return the state in which the fit will go on; each rank must call this."""
+    own = {"gradients": _gradients(trainer, module), "sums": sums_of(trainer, module)}
+    own["buffers"] = _own_buffers(trainer, module)
+    return {
+        "due": due(trainer).value,
+        "should_stop": bool(trainer.should_stop),
+        "callback_metrics": {name: value.detach().cpu() for name, value in trainer.callback_metrics.items()},
+        "ranks": of_all_ranks(trainer, own),
+    }
+
+
+def restore(trainer: pl.Trainer, module: pl.LightningModule, state: Mapping[str, Any]) -> None:
+    """Restore what callbacks and schedulers look at, and what the ranks have of an unfinished epoch."""
+    device = trainer.strategy.root_device
+    metrics = {name: value.to(device) for name, value in state["callback_metrics"].items()}
+    trainer._logger_connector._callback_metrics.update(metrics)
+    own = of_this_rank(trainer, state["ranks"])
+    if own is None:
+        return
+    restore_sums(trainer, module, own["sums"])
+    with torch.no_grad():
+        for name, buffer in module.named_buffers():
+            if name in own["buffers"]:
+                buffer.copy_(own["buffers"][name])
+        for name, parameter in module.named_parameters():
+            if name in own["gradients"]:
+                parameter.grad = torch.zeros_like(parameter)
+                _local(parameter.grad).copy_(own["gradients"][name])
+
+
+def _gradients(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Tensor]:
+    """Return the gradients that the next step may add to."""
+    if module.automatic_optimization and not _is_accumulating(trainer):
+        return {}
+    parameters = module.named_parameters()
+    return {name: _local(parameter.grad) for name, parameter in parameters if parameter.grad is not None}
+
+
+def _own_buffers(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Tensor]:
+    """Return the buffers that differ between the ranks; the others are in the checkpoint as the first rank has them."""
+    if trainer.world_size == 1:
+        return {}
+    buffers = dict(module.named_buffers())
+    everyones = of_all_ranks(trainer, {name: _digest(buffer) for name, buffer in buffers.items()})
+    return {name: buffer for name, buffer in buffers.items() if len({digests.get(name) for digests in everyones}) > 1}
+
+
+def _digest(tensor: Tensor) -> int:
+    return crc32(_local(tensor).detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+
+
+def _is_accumulating(trainer: pl.Trainer) -> bool:
+    if due(trainer) in (Due.EPOCH, Due.AFTER_EPOCH):
+        return False
+    batch: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    if batch.processed == batch.ready:
+        return trainer.fit_loop._should_accumulate()
+    return bool(batch.processed % trainer.accumulate_grad_batches)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """Return the part of a sharded tensor that this rank has."""
+    part: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return part

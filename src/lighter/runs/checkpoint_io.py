@@ -1,0 +1,136 @@
+"""Write checkpoints that are whole or not there at all, and say what is wrong where one cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
+
+from lighter.errors import RunError
+
+SUFFIX = ".tmp"  # of a checkpoint that is being written
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+STALE = 3600  # seconds after which no process is still writing, in a folder where others may
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint beside its place, and rename it once it is on the disk.
+
+    Lightning's own makes a copy in memory and another in the system's temporary folder, from where a rename to another
+    disk is a copy again, which a kill or a full disk cuts short; it leaves it to the system when all that is written;
+    and in a folder that may not be written to it saves nothing without a word.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        if storage_options is not None or "://" in str(path):  # a remote place, which knows no rename
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target, handled = Path(path), sys.exc_info()[1]
+        beside = target.with_name(f".{target.name}.{os.getpid()}{SUFFIX}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(checkpoint, beside)
+            beside.replace(target)
+            _sync(target.parent)
+        except BaseException as error:
+            with suppress(OSError):  # of a disk that has become read-only
+                beside.unlink(missing_ok=True)
+            cause = _cause(error, handled)
+            if cause is None:
+                raise
+            raise _failure(target, cause, _size(checkpoint)) from error
+
+
+def write_atomically(trainer: pl.Trainer) -> None:
+    """Let a Trainer write its checkpoints atomically, unless it has a way of its own."""
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+
+
+def remove_stale(folders: Iterable[Path], own: Path) -> None:
+    """Remove what a killed process had begun to write into folders; `own` is the run's, where no other one writes."""
+    for folder in {own, *folders}:
+        for file in folder.glob(f".*{SUFFIX}"):
+            if own in (folder, *folder.parents) or time.time() - file.stat().st_mtime > STALE:
+                file.unlink(missing_ok=True)
+
+
+def _write(checkpoint: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(checkpoint, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Let a rename in a folder survive a power cut."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):  # not every file system can
+        os.fsync(opened)
+    os.close(opened)
+
+
+def _cause(error: BaseException | None, handled: BaseException | None) -> OSError | None:
+    """Return what the system said when a write failed; torch wraps it in errors of its own.
+
+    `handled` is what was being handled already when the write began.
+    """
+    while error is not handled and isinstance(error, Exception):
+        if isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _failure(path: Path, error: OSError, needed: int) -> RunError:
+    reason = error.strerror or str(error)
+    if error.errno not in FULL:
+        return RunError(f"the checkpoint {str(path)!r} cannot be written: {reason}", value=str(path))
+    free = _megabytes(_free(path.parent))
+    return RunError(
+        f"the checkpoint {str(path)!r} cannot be written: {reason} (it needs {_megabytes(needed)}, {free} are free);"
+        " earlier checkpoints are whole",
+        value=str(path),
+        suggestion="make room, and go on with --resume",
+    )
+
+
+def _free(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _size(checkpoint: object) -> int:
+    """Return about how many bytes a checkpoint takes: those of its tensors, each storage once."""
+    storages = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(checkpoint)
+    }
+    return sum(storages.values())
+
+
+def _tensors(part: object) -> Iterator[torch.Tensor]:
+    if isinstance(part, torch.Tensor):
+        yield part
+    elif isinstance(part, Mapping):
+        for item in part.values():
+            yield from _tensors(item)
+    elif isinstance(part, (list, tuple)):
+        for item in part:
+            yield from _tensors(item)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,51 @@
+"""Hold the folder of a run while a process writes to it, also against processes of other hosts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NAME = ".lock"
+
+
+class Lock:
+    """A lock that the system lets go of when the process ends, however it does.
+
+    It is one of POSIX: processes that are forked do not share it, and file systems of a network know it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._file: int | None = None
+
+    def take(self) -> bool:
+        """Take the lock, and tell whether there is one to be had.
+
+        Raises:
+            BlockingIOError: another process has it.
+        """
+        if fcntl is None or self._file is not None:
+            return self._file is not None
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise
+        except PermissionError as error:
+            self.release()
+            if self.path.exists() and os.access(self.path, os.W_OK):  # so some systems say that another has it
+                raise BlockingIOError(str(error)) from error
+        except OSError:  # a file system without locks, or one that is read-only
+            self.release()
+        return self._file is not None
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        self._file = None

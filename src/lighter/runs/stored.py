@@ -1,0 +1,124 @@
+"""The checkpoint that a stage begins with, where one of its sources is what a run left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from lighter.config import Config
+from lighter.config.checkpoint import SUFFIX, is_checkpoint, read_checkpoint
+from lighter.errors import ConfigError
+from lighter.runs.checkpoint import ANY, find_checkpoint
+from lighter.runs.checkpoint_file import check_checkpoint
+from lighter.runs.record import KEY
+from lighter.runs.run_file import Run, read_run
+
+BEST, LAST, NONE = "best", "last", "none"
+
+_OTHERWISE = f"{ANY}; --ckpt {NONE} leaves the model as it is built"
+
+
+def choose_checkpoint(which: str | None, stage: str, trainer: pl.Trainer, config: Config) -> Path | None:
+    """Return the checkpoint that `which` names; without it, what the sources of a config hold for a stage.
+
+    `best` and `last` are those of the run that is a source, else of the newest run of the same sources.
+
+    Raises:
+        ConfigError: there is none, or it is not a checkpoint.
+    """
+    if which == NONE:
+        return None
+    folders = [source for source in _stored(config.sources) if not is_checkpoint(source)]
+    if which is not None and not (which in (BEST, LAST) and folders):
+        return find_checkpoint(which, trainer, config)
+    found = default_checkpoint(stage, config.sources) if which is None else _of_run(_only(folders), which)
+    if found is not None:
+        check_checkpoint(found)
+    return found
+
+
+def default_checkpoint(stage: str, sources: Sequence[str]) -> Path | None:
+    """Return what a stage other than fit takes its weights from: a checkpoint among its sources, or one of a run.
+
+    Of a run it is the best one, if a metric was monitored, else the last; of a run that trained nothing, the one that
+    it took its own weights from.
+
+    Raises:
+        ConfigError: it is not there, or more than one source has one.
+    """
+    stored = _stored(sources)
+    if stage == "fit" or not stored:
+        return None
+    source = _only(stored)
+    return Path(source) if is_checkpoint(source) else _of_run(source)
+
+
+def _stored(sources: Sequence[str]) -> list[str]:
+    return [source for source in sources if is_checkpoint(source) or Path(source).is_dir()]
+
+
+def _only(stored: Sequence[str]) -> str:
+    if stored[1:]:
+        raise ConfigError(f"the weights could be those of {' or of '.join(map(repr, stored))}", suggestion=_OTHERWISE)
+    return stored[0]
+
+
+def _of_run(source: str, which: str | None = None) -> Path | None:
+    folder = Path(source)
+    run = read_run(folder)
+    if run.stage == "fit":
+        return _best(folder, run) if (which or (BEST if run.best else LAST)) == BEST else _last(folder, run)
+    if which is None:
+        return _existing(folder, run.weights) if run.weights else None
+    raise ConfigError(f"the run {source!r} trained nothing, and has no checkpoint", suggestion=_OTHERWISE)
+
+
+def _best(folder: Path, run: Run) -> Path:
+    """Return the best checkpoint, of several callbacks that choose by a metric that of the first."""
+    if not run.best:
+        message = f"the run {str(folder)!r} has no best checkpoint: none was chosen by a metric"
+        raise ConfigError(message, suggestion=f"--ckpt {LAST}, or {_OTHERWISE}")
+    return _existing(folder, run.best[0].checkpoint, run)
+
+
+def _last(folder: Path, run: Run) -> Path:
+    """Return the checkpoint that came furthest, of those that the run told of or has in its folder."""
+    told = (folder / item.path for item in run.checkpoints)
+    files = {file for file in (*told, *(folder / "checkpoints").glob(f"*{SUFFIX}")) if file.exists()}
+    contents = ((file, _content(file)) for file in files)
+    found = [(_steps(content), file.stem.startswith(LAST), file) for file, content in contents if _is_of(run, content)]
+    if not found:
+        message = f"the run {str(folder)!r} has left no checkpoint, or none that is still there"
+        raise ConfigError(message, value=str(folder), suggestion=_OTHERWISE)
+    return max(found)[-1]  # of two after the same step `last`, which is written after the other
+
+
+def _existing(folder: Path, path: str, run: Run | None = None) -> Path:
+    found = folder / path
+    if not found.exists():
+        raise ConfigError(f"{str(found)!r}, which the run {str(folder)!r} names, is gone", suggestion=_OTHERWISE)
+    if run is not None and not _is_of(run, _content(found)):
+        message = f"{str(found)!r}, which the run {str(folder)!r} names, is of another run by now"
+        raise ConfigError(message, suggestion=_OTHERWISE)
+    return found
+
+
+def _is_of(run: Run, content: Mapping[object, object]) -> bool:
+    """Tell whether a checkpoint is not one that another run has saved in its place."""
+    record = content.get(KEY)
+    return not isinstance(record, dict) or record.get("run", run.started) == run.started
+
+
+def _steps(content: Mapping[object, object]) -> float:
+    """Return how many steps led to a checkpoint; less than none where that cannot be told."""
+    steps = content.get("global_step")
+    return steps if isinstance(steps, (int, float)) else -1
+
+
+def _content(file: Path) -> Mapping[object, object]:
+    try:
+        return read_checkpoint(str(file))
+    except ConfigError:  # `check_checkpoint` tells what is wrong with the one that is chosen
+        return {}
