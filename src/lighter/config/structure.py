@@ -26,6 +26,8 @@ SYSTEM_TARGETS = ("lighter.System", "lighter.system.System")
 def problems(root: Node) -> list[Problem]:
     """Return what contradicts the fixed structure, in the order of the config."""
     assert isinstance(root.value, dict)
+    if not root.value:
+        return [Problem("is empty: a config needs the sections 'trainer' and 'system'", Place(root.place.file))]
     found = list(_unknown(root, (), SECTIONS, "section"))
     meant = {problem.suggestion for problem in found}
     for name, example in (("trainer", "pytorch_lightning.Trainer"), ("system", "lighter.System")):

@@ -21,6 +21,11 @@ from lighter.config.tree import Key, Node, Path, is_reference, join, key_text
 from lighter.errors import Place, did_you_mean
 
 MODES = ("default", "callable")
+SLIPS: Mapping[str, Callable[[object], bool]] = {  # and what says that a key with an underscore less was meant as one
+    "_args_": lambda value: isinstance(value, list),
+    "_mode_": lambda value: value in MODES,
+    "_disabled_": lambda value: isinstance(value, bool),
+}
 
 
 def check_components(subject: Subject) -> None:
@@ -33,6 +38,7 @@ def check_components(subject: Subject) -> None:
         target = _target(subject, path, node)
         if target is not None:
             signature = signature_of(target)
+            _check_slips(subject, path, node, signature.named if signature else {})
             if signature is not None:
                 _Call(subject, path, node, target, signature, positional).check()
 
@@ -54,6 +60,18 @@ def _check_mode(subject: Subject, path: Path, node: Node) -> None:
 
 def _is_list(node: Node) -> bool:
     return isinstance(node.value, (dict, list))
+
+
+def _check_slips(subject: Subject, path: Path, node: Node, named: Mapping[str, Argument]) -> None:
+    """Find `_mode` and the like, which would be taken for an argument."""
+    assert isinstance(node.value, dict)
+    for key, item in node.value.items():
+        name = key_text(key)
+        meant = f"_{name.strip('_')}_"
+        if meant in SLIPS and len(name) == len(meant) - 1 and name not in named and SLIPS[meant](item.value):
+            place = item.key_place or item.place
+            message = f"{name!r} is not a reserved key"
+            subject.problem((*path, key), place, message, name, f"did you mean {meant!r}?")
 
 
 def _positional(subject: Subject, path: Path, node: Node) -> list[tuple[Path, Node]] | None:
@@ -221,7 +239,7 @@ class _Call:
         return self.subject.is_misspelt((*self.path, name))
 
     def is_meant_as_reserved(self, name: str) -> bool:
-        return name.startswith("_") and name.endswith("_") and self.subject.is_told((*self.path, name))
+        return "_" in (name[:1], name[-1:]) and self.subject.is_told((*self.path, name))
 
     def check_missing(self, count: int) -> None:
         if self.mode() != "default" or any(map(self.is_meant_as_reserved, self.given)):
