@@ -105,7 +105,7 @@ def test_messages_are_as_wide_as_the_terminal_within_bounds(columns: int, widest
     error = ConfigError("many words " * 30, place=Place(str(file), 1, 305), suggestion="more words " * 30)
     terminal, other_end = pty.openpty()
     fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
-    with os.fdopen(terminal), open(other_end, "w") as screen, contextlib.redirect_stderr(screen):
+    with os.fdopen(terminal), os.fdopen(other_end, "w") as screen, contextlib.redirect_stderr(screen):
         lines = render(error).splitlines()
     assert widest - 12 < max(map(len, lines)) <= widest
     caret = next(index for index, line in enumerate(lines) if line.lstrip(" |") == "^")

@@ -10,9 +10,10 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lighter.config.calls import unknown_argument
+from lighter.config.check.arguments import Argument, Signature
 from lighter.config.check.help import argument_help, argument_text, summary
 from lighter.config.check.objects import check_mapping
-from lighter.config.check.signatures import Argument, Signature, signature_of
+from lighter.config.check.signatures import signature_of
 from lighter.config.check.subject import Subject
 from lighter.config.check.values import Contradiction, contradiction
 from lighter.config.structure import RESERVED, SYSTEM_TARGETS

@@ -6,45 +6,17 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import BuiltinFunctionType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
-from lighter.config.check.flows import NONE, Flow
+from lighter.config.check.arguments import EMPTY, NONE, NOTHING, Argument, Signature
+from lighter.config.check.flows import Flow
 from lighter.config.check.forwarding import Trail, follow
 from lighter.config.check.scopes import Callee, Receiver, lookup, makes_instances
 
-EMPTY = inspect.Parameter.empty
 PASS_ON = type(functools.lru_cache(len))  # wraps a function, and calls it with what it is given
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a callable; `owner` is the class or function whose docstring describes it."""
-
-    name: str
-    annotation: object
-    default: object
-    owner: Any
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a callable takes, `self` and what else is bound left out.
-
-    `named` is followed through `**kwargs`; where `open`, names that are not in it may be taken too. A positional-only
-    argument is in `positional` and not in `named`, where a different argument can have its name.
-    """
-
-    positional: tuple[Argument, ...]
-    any_positional: bool
-    named: Mapping[str, Argument]
-    required: frozenset[str]
-    open: bool
-
-
-NOTHING = Signature((), False, {}, NONE, False)
 _known: dict[tuple[int, ...], tuple[Callee, Signature | None]] = {}  # by identity: what is kept cannot be confused
 
 
