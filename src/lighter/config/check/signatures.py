@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 import typing
+from collections import abc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import BuiltinFunctionType, FunctionType, MethodType, SimpleNamespace
@@ -16,6 +17,10 @@ from lighter.config.check.flows import Flow
 from lighter.config.check.forwarding import Trail, follow
 from lighter.config.check.scopes import Callee, Receiver, lookup, makes_instances
 
+UNSEEN = {  # what modules import for type checkers only, under names that no one gives to anything else
+    **{name: getattr(abc, name) for name in ("Callable", "Collection", "Iterable", "Iterator", "Mapping", "Sequence")},
+    **{name: getattr(typing, name) for name in ("Any", "Literal", "Optional", "Union")},
+}
 PASS_ON = type(functools.lru_cache(len))  # wraps a function, and calls it with what it is given
 _known: dict[tuple[int, ...], tuple[Callee, Signature | None]] = {}  # by identity: what is kept cannot be confused
 
@@ -256,10 +261,10 @@ def _evaluated(function: FunctionType, name: str, namespace: dict[str, Any], kin
     if isinstance(written, str) and "(" in written:
         return EMPTY  # evaluating it would call something
     holder = SimpleNamespace(__annotations__={name: written}, __type_params__=getattr(function, "__type_params__", ()))
-    for owner in (None, kind):
+    for known, owner in ((namespace, None), (namespace, kind), ({**UNSEEN, **namespace}, kind)):
         try:
             local = dict(vars(owner)) if owner else {}
-            return typing.get_type_hints(holder, namespace, local, include_extras=True)[name]
+            return typing.get_type_hints(holder, known, local, include_extras=True)[name]
         except Exception:  # whatever evaluating other people's text may raise
             continue
     return EMPTY
