@@ -213,6 +213,16 @@ def test_check_gives_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert problem["suggestion"].startswith("did you mean 'max_epochs'?")
 
 
+def test_numbers_that_json_lacks_are_text_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "config.yaml", "trainer::max_epochs=.nan", "trainer::max_steps=[.inf]", "--json"]) == 2
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    problems = json.loads(capsys.readouterr().out, parse_constant=refuse)["problems"]
+    assert [problem["value"] for problem in problems] == ["nan", ["inf"]]
+
+
 def test_what_modules_print_is_no_part_of_the_json(capfd: pytest.CaptureFixture[str]) -> None:
     Path("proj/loud.py").write_text("print('hello')\nclass Loss:\n    def __call__(self, pred, target): ...\n")
     assert main(["check", "config.yaml", "system::criterion::_target_=project.loud.Loss", "--json"]) == 0

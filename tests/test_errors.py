@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import struct
+import termios
 from pathlib import Path
 
 import pytest
@@ -90,6 +96,20 @@ def test_a_long_source_line_is_shown_around_the_place(tmp_path: Path) -> None:
     assert len(source) <= 125
     assert source[caret.index("^") :].startswith("wrong")
     assert source.endswith("…")
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(80, 80), (20, 60), (300, 120)])
+def test_messages_are_as_wide_as_the_terminal_within_bounds(columns: int, widest: int, tmp_path: Path) -> None:
+    file = tmp_path / "long.yaml"
+    file.write_text("a: [" + "x, " * 100 + "wrong" + ", y" * 100 + "]\n", encoding="utf-8")
+    error = ConfigError("many words " * 30, place=Place(str(file), 1, 305), suggestion="more words " * 30)
+    terminal, other_end = pty.openpty()
+    fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    with os.fdopen(terminal), os.fdopen(other_end, "w") as screen, contextlib.redirect_stderr(screen):
+        lines = render(error).splitlines()
+    assert widest - 12 < max(map(len, lines)) <= widest
+    caret = next(index for index, line in enumerate(lines) if line.lstrip(" |") == "^")
+    assert lines[caret - 1][lines[caret].index("^") :].startswith("wrong")
 
 
 def test_a_long_override_is_shortened_in_its_middle() -> None:

@@ -6,12 +6,14 @@ import functools
 import itertools
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-WIDTH = 110  # of a source line in a message
-LINE = 120  # the longest line of a message
+LINE = 120  # the longest line of a message, where the terminal is no narrower
+NARROWEST = 60  # a line is never folded to less
+WIDTH = 110  # of a value that a message quotes
 MESSAGE = 5000  # the longest message
 CANDIDATES = 2000  # names that one is compared with, at most: comparing takes a while
 PACKAGE = Path(__file__).parent
@@ -121,6 +123,7 @@ def render_problem(problem: Problem, *, source: bool = True) -> str:
 
 def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
     """Return one problem in lines that fit on a screen; `read` returns the lines of a file."""
+    width = _columns()
     parts = [
         _on_one_line(str(problem.place or "")),
         _on_one_line(shorten(problem.path or "")),
@@ -131,16 +134,16 @@ def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
         first, *more = part.split("\n")
         if not lines[-1]:
             lines = [first]
-        elif len(lines[-1]) + len(first) < LINE:
+        elif len(lines[-1]) + len(first) < width:
             lines[-1] += f": {first}"
         else:
             lines = [*lines[:-1], f"{lines[-1]}:", f"  {first}"]
         lines += more
-    lines = [shown for line in lines for shown in _folded(line)]
+    lines = [shown for line in lines for shown in _folded(line, width)]
     if problem.place and problem.place.file:
-        lines += _excerpt(problem.place, read)
+        lines += _excerpt(problem.place, read, width)
     if problem.suggestion:
-        lines += _folded(f"  {_printable(_brief(problem.suggestion, problem.value))}")
+        lines += _folded(f"  {_printable(_brief(problem.suggestion, problem.value))}", width)
     return "\n".join(lines)
 
 
@@ -161,14 +164,23 @@ def _on_one_line(text: str) -> str:
     return _printable(text).replace("\n", "\\n")
 
 
-def _folded(line: str) -> list[str]:
+def _columns() -> int:
+    """Return how wide a message may be."""
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):  # no terminal, or nothing that has a number
+        return LINE
+    return max(NARROWEST, min(columns, LINE)) if columns else LINE
+
+
+def _folded(line: str, width: int) -> list[str]:
     """Return a line as several that fit, all but the first indented further."""
-    if len(line) <= LINE:
+    if len(line) <= width:
         return [line]
     import textwrap  # here, as few lines are long
 
     indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.wrap(line, LINE, initial_indent="", subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+    return textwrap.wrap(line, width, initial_indent="", subsequent_indent=f"{indent}  ", break_on_hyphens=False)
 
 
 def own_frame(error: BaseException) -> str | None:
@@ -213,14 +225,15 @@ def _lines(file: str) -> list[str]:
         return []
 
 
-def _excerpt(place: Place, read: Callable[[str], list[str]]) -> list[str]:
+def _excerpt(place: Place, read: Callable[[str], list[str]], width: int) -> list[str]:
     lines = read(place.file)
     if not 0 < place.line <= len(lines):
         return []
     number = f"{place.line:5d}"
     line, column = lines[place.line - 1], max(place.column - 1, 0)
-    start = max(0, min(column - WIDTH // 3, len(line) - WIDTH))  # of a long line, show what is around the place
-    shown = _printable(line[start : start + WIDTH].replace("\t", " "))
+    room = width - len(f"{number} | ……")
+    start = max(0, min(column - room // 3, len(line) - room))  # of a long line, show what is around the place
+    shown = _printable(line[start : start + room].replace("\t", " "))
     before = "…" * (start > 0)
-    text = f"{before}{shown}{'…' * (start + WIDTH < len(line))}"
+    text = f"{before}{shown}{'…' * (start + room < len(line))}"
     return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * min(column - start + len(before), len(text))}^"]

@@ -66,7 +66,7 @@ class System(pl.LightningModule):
         scheduler: Any = None,
         criterion: Callable[..., Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
-        adapters: Mapping[str, Mapping[str, Any]] | None = None,
+        adapters: Mapping[str, Mapping[str, Any] | None] | None = None,
         inferer: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__()

@@ -12,6 +12,14 @@ from lighter.errors import ConfigError, Place, UsageError
 
 from .parts import HEAD, composed, screen, variables, write
 
+# --- slips
+
+
+@pytest.mark.parametrize("text", ["[$max(1), 2]", "{a: $len('('), b: 3}", "[$f(1]", '["$max(1, 2)", 3]', "[a(1, 2)]"])
+def test_what_no_comma_cuts_is_read_as_it_stands(text: str) -> None:
+    assert load_text(text, Place("a.yaml", 1, 1)).value
+
+
 # --- scalars
 
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import gc
 import json
+import math
 import sys
 from typing import Any
 
@@ -70,6 +71,15 @@ def _data(problem: Problem) -> dict[str, Any]:
         "override": place.override or None if place else None,
         "path": problem.path,
         "message": problem.message,
-        "value": problem.value,
+        "value": _jsonable(problem.value),
         "suggestion": problem.suggestion,
     }
+
+
+def _jsonable(value: object) -> object:
+    """Return a value with text for the numbers that JSON lacks: nan and the infinities."""
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

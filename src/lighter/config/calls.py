@@ -9,6 +9,12 @@ from typing import Any
 from lighter.config.tree import Node, Path, join, nodes
 from lighter.errors import BuildError, Place, nearest, own_frame, shorten
 
+OTHER_WORDS = {  # that other tools, or these libraries in the past, have for an argument
+    "learning_rate": "lr",
+    "gpus": "devices",
+    "epochs": "max_epochs",
+}
+
 
 def call_error(
     path: Path,
@@ -63,11 +69,22 @@ def name_of(node: Node, target: object) -> str:
     return name if isinstance(name, str) else getattr(target, "__qualname__", repr(target))
 
 
-def unknown_argument(name: str, argument: str, known: Collection[str]) -> tuple[str, str, str | None]:
-    """Say that the target `name` takes no such argument; return (message, suggestion, the nearest known)."""
-    match = nearest(argument, known)
-    suggestion = f"did you mean {match!r}?" if match else f"it takes {shorten(', '.join(known)) or 'no arguments'}"
+def unknown_argument(
+    name: str, argument: str, known: Collection[str], others: str = "no arguments"
+) -> tuple[str, str, str | None]:
+    """Say that the target `name` takes no such argument; return (message, suggestion, the nearest known).
+
+    Where none is known, `others` says what it takes.
+    """
+    match = other_word(argument, known) or nearest(argument, known)
+    suggestion = f"did you mean {match!r}?" if match else f"it takes {shorten(', '.join(known)) or others}"
     return f"{name} takes no argument {argument!r}", suggestion, match
+
+
+def other_word(argument: str, known: Collection[str]) -> str | None:
+    """Return the known argument for which others have another word."""
+    meant = OTHER_WORDS.get(argument)
+    return meant if meant in known else None
 
 
 def _mismatch(

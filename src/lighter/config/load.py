@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
 import yaml
 import yaml.cyaml
 
+from lighter.config import slips
 from lighter.config.tree import MAX_DEPTH, MAX_NODES, SEPARATOR, Key, Path, Scalar, join
 from lighter.errors import ConfigError, Place, Problem, did_you_mean
 
@@ -20,7 +21,7 @@ _MERGE = _TAG + "merge"
 _PLAIN = "plain"
 _FROM_START = ("could not find expected ':'", "found unexpected end of stream")  # told where the key or quote begins
 _MENDS = {  # of what the parser says
-    "could not find expected ':'": "a space follows the ':' of a key",
+    "could not find expected ':'": slips.SPACE,
     "found unexpected end of stream": "this quote is not closed",
     "mapping values are not allowed in this context": "indent a key like those beside it; quote a text that holds ': '",
     "did not find expected key": "indent a key like those beside it; nothing follows a closing quote or bracket",
@@ -238,7 +239,7 @@ class _Reader:
             value = self._scalar(node, place)
         elif isinstance(node, yaml.SequenceNode):
             self._check_tag(node, "seq", place)
-            children = [self._read(item) for item in node.value]
+            children = [self._read(item) for item, _ in self._uncut(node, [(item, item) for item in node.value])]
             value = tuple(patch for patch, _ in children)
             size += sum(length for _, length in children)
         else:
@@ -254,7 +255,9 @@ class _Reader:
 
     def _check_tag(self, node: yaml.Node, kind: str, place: Place) -> None:
         if node.tag != _TAG + kind:
-            self._problem(f"the tag {_tag_text(node.tag)!r} has no meaning in a config", place, node.tag)
+            file = node.value if "include" in node.tag and str(node.value).endswith((".yaml", ".yml")) else None
+            mend = f'another file is read by a reference: "%{file}"' if file else None
+            self._problem(f"the tag {_tag_text(node.tag)!r} has no meaning in a config", place, node.tag, mend)
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Scalar:
         text: str = node.value
@@ -280,7 +283,7 @@ class _Reader:
         own: list[Entry] = []
         merged: dict[Path, Entry] = {}
         size = 0
-        for key_node, value_node in node.value:
+        for value_node, key_node in self._uncut(node, [(value, key) for key, value in node.value]):
             if key_node.tag == _MERGE:
                 entries, length = self._merge_key(value_node)
                 merged = {**{entry.path: entry for entry in entries}, **merged}
@@ -289,22 +292,47 @@ class _Reader:
                 entry = self._entry(key_node, patch)
                 own += [entry] if entry else []
             size += length
-        self._check_twice(own)
+        own = self._once(own)
         explicit = {entry.path for entry in own}
         return [entry for path, entry in merged.items() if path not in explicit] + own, size
 
-    def _check_twice(self, entries: list[Entry]) -> None:
-        """Refuse a key that is there already, be it as text (1 and "1") or for Python (1 and true)."""
+    def _uncut(
+        self, node: yaml.CollectionNode, items: list[tuple[yaml.Node, yaml.Node]]
+    ) -> list[tuple[yaml.Node, yaml.Node]]:
+        """Refuse unquoted expressions that commas cut into several items, each a value and its key or itself."""
+        if not node.flow_style:
+            return items
+        heads = [_plain_text(value) for value, _ in items]
+        tails = [_plain_text(key) if key is value or _plain_text(value) == "" else "" for value, key in items]
+        for cut in list(slips.cut_expressions(heads, tails))[::-1]:
+            (value, key), whole = items[cut.start], ", ".join([heads[cut.start], *tails[cut.start + 1 : cut.stop]])
+            self._problem(
+                f"the expression {whole!r} ends at its first comma here", self._place(value), whole, slips.QUOTE
+            )
+            items[cut] = [(yaml.ScalarNode(_PLAIN, "null", value.start_mark), key)]
+        return items
+
+    def _once(self, entries: list[Entry]) -> list[Entry]:
+        """Refuse a key that is there already, be it as text (1 and "1") or for Python (1 and true).
+
+        A second `_target_` below a key without a value is taken for the value of that, with all that follows it.
+        """
         seen: dict[str | Path, Entry] = {}
-        for entry in entries:
+        for index, entry in enumerate(entries):
             name = join(entry.path)
             first = seen.get(name) or seen.get(entry.path)
             if first:
                 other = join(first.path)
                 same = "" if other == name else f": it is the same as {other!r}"
                 where = "" if self.origin.override else f" (first in line {first.place.line})"
-                self._problem(f"the key {name!r} is written twice{where}{same}", entry.place, name)
+                above = entries[index - 1]
+                is_dedented = name == "_target_" and above.patch.value is None and not above.operator
+                mend = f"indent it further to make it the value of {join(above.path)!r}" if is_dedented else None
+                self._problem(f"the key {name!r} is written twice{where}{same}", entry.place, name, mend)
+                if is_dedented:
+                    return [*entries[: index - 1], replace(above, patch=Patch(entries[index:], entry.place))]
             seen[name] = seen[entry.path] = entry
+        return entries
 
     def _merge_key(self, node: yaml.Node) -> tuple[list[Entry], int]:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
@@ -343,6 +371,11 @@ class _Reader:
         return Entry(operator, path, patch, place)
 
 
+def _plain_text(node: yaml.Node) -> str:
+    """Return the text of a scalar without quotes; of anything else, none."""
+    return node.value if isinstance(node, yaml.ScalarNode) and node.tag == _PLAIN else ""
+
+
 def _tag_text(tag: str) -> str:
     return tag.replace(_TAG, "!!")
 
@@ -362,6 +395,12 @@ def _syntax_error(error: yaml.YAMLError, text: str, origin: Place) -> ConfigErro
     lines = text.splitlines()
     at = lines[line - 1][column - 1 :] if line <= len(lines) else ""
     suggestion = _MENDS.get(problem, "").format(line=start.line + 1 if start is not None else 1) or None
+    suggestion = slips.mend(problem, context or "", lines, line, column) or suggestion
+    if "document start" in problem and origin.override:
+        suggestion = f"quote a text that starts with {text[:1]!r}, and the quotes for the shell: '\"{text}\"'"
+    elif "mapping values" in problem and (glued := slips.glued_key(lines, line - 1)):
+        place = origin if origin.override else Place(origin.file, line - 1, glued)
+        suggestion = slips.SPACE
     if at.startswith("\t"):
         message = "a tab cannot indent YAML: use spaces"
     elif "another document" in problem:

@@ -270,12 +270,28 @@ class _Expansion:
 
 def reference_error(error: PathError | ConfigError, root: Node, text: str, place: Place, path: Path) -> ConfigError:
     """Say of a reference that it names nothing, and why."""
-    message, suggestion = (
-        (error.message, error.suggestion) if isinstance(error, PathError) else (error.problems[0].message, None)
+    message, suggest = (
+        (error.message, error.suggestion_at) if isinstance(error, PathError) else (error.problems[0].message, None)
     )
     message = f"{text!r} names nothing: {message}"
-    suggestion = _single_colon(text) or _as_expression(root, text, path) or suggestion or _as_attribute(error, text)
+    suggestion = _single_colon(text) or _as_expression(root, text, path) or other_level(root, text, path)
+    suggestion = suggestion or (suggest and suggest(path)) or _as_attribute(error, text)
     return ConfigError(message, place=place, path=join(path), value=text, suggestion=suggestion)
+
+
+def other_level(root: Node, text: str, at: Path) -> str | None:
+    """Suggest the count of leading `::` nearest to the one written with which a relative reference leads elsewhere."""
+    name = text[1:].lstrip(":")
+    up = (len(text) - 1 - len(name)) // len(SEPARATOR)
+    for count in sorted(range(1, len(at) + 1), key=lambda count: abs(count - up)) if up and name else ():
+        written = f"{text[0]}{SEPARATOR * count}{name}"
+        try:
+            there = follow(root, absolute(written[1:], at))[0]
+        except (PathError, ConfigError):
+            continue
+        if there != at[: len(there)]:
+            return f"did you mean {written!r}?"
+    return None
 
 
 def _single_colon(text: str) -> str | None:
@@ -305,7 +321,8 @@ def _as_attribute(error: PathError | ConfigError, text: str) -> str | None:
     if not isinstance(error, PathError) or not error.node.is_target:
         return None
     head, _, name = text[1:].rpartition(SEPARATOR)
-    return f"an attribute of the object stands behind a dot, in an expression: $@{head}.{name}" if head else None
+    named = head.strip(":")
+    return f"an attribute of the object stands behind a dot, in an expression: $@{head}.{name}" if named else None
 
 
 def _found(root: Node, text: str, at: Path) -> Node | None:

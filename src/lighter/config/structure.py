@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from lighter.config import slips
 from lighter.config.tree import SEPARATOR, Key, Node, dotted, is_reference, join, key_text, nodes
 from lighter.errors import Place, Problem, did_you_mean, nearest
 
@@ -17,6 +18,11 @@ MODE_TABLES = {"dataloaders": MODES, "metrics": ("train", "val", "test"), "adapt
 ADAPTERS = ("batch", "criterion", "metrics", "logging")
 
 OTHER_WORDS = {"loss": "criterion", "loss_fn": "criterion", "net": "model", "network": "model"}
+OF_TRAINER = (  # arguments of Lightning's Trainer that people look for elsewhere
+    *("accelerator", "accumulate_grad_batches", "callbacks", "check_val_every_n_epoch", "deterministic", "devices"),
+    *("fast_dev_run", "gradient_clip_val", "log_every_n_steps", "logger", "max_epochs", "max_steps", "num_nodes"),
+    *("num_sanity_val_steps", "precision", "profiler", "strategy", "val_check_interval"),
+)
 OTHER_RESERVED = {"_partial_": "write `_mode_: callable`"}
 
 _FREE = (("vars",), ("_imports_",), *(("args", stage) for stage in STAGES))
@@ -26,6 +32,8 @@ SYSTEM_TARGETS = ("lighter.System", "lighter.system.System")
 def problems(root: Node) -> list[Problem]:
     """Return what contradicts the fixed structure, in the order of the config."""
     assert isinstance(root.value, dict)
+    if not root.value:
+        return [Problem("is empty: a config needs the sections 'trainer' and 'system'", Place(root.place.file))]
     found = list(_unknown(root, (), SECTIONS, "section"))
     meant = {problem.suggestion for problem in found}
     for name, example in (("trainer", "pytorch_lightning.Trainer"), ("system", "lighter.System")):
@@ -130,6 +138,8 @@ def _meant(name: str, path: tuple[Key, ...], known: tuple[str, ...]) -> str | No
         return suggestion
     if not path and name in SLOTS:
         return f"did you mean {join(('system', name))!r}?"
+    if path in ((), ("system",)) and name in OF_TRAINER:
+        return f"did you mean {join(('trainer', name))!r}?"
     alike = [word for word in known if name.startswith(word) or (len(name) > 2 and word.startswith(name))]
     match = next(iter(alike), OTHER_WORDS.get(name) if path == ("system",) else None)
     return f"did you mean {match!r}?" if match else None
@@ -143,6 +153,10 @@ def _near_reserved(root: Node) -> Iterable[Problem]:
     for path, node in tree:
         key = path[-1] if len(path) > 1 else None  # the keys at the top are sections
         if not isinstance(key, str) or key in RESERVED:
+            continue
+        if path[0] != "vars" and re.fullmatch(r"-_\w+_", key):
+            place = node.key_place or node.place
+            yield Problem(f"{key!r} is not a reserved key", place, join(path), key, slips.DASH)
             continue
         if path[0] != "vars" and path[:-1] not in targets and _is_near_target(key, node.value):
             place = node.key_place or node.place

@@ -14,6 +14,17 @@ from types import ModuleType
 
 from lighter.errors import did_you_mean, nearest, own_frame
 
+USUAL = {  # what people import these names for
+    "np": "numpy",
+    "pd": "pandas",
+    "plt": "matplotlib.pyplot",
+    "pl": "pytorch_lightning",
+    "L": "lightning",
+    "nn": "torch.nn",
+    "F": "torch.nn.functional",
+    "optim": "torch.optim",
+    "transforms": "torchvision.transforms",
+}
 _FAILURES = (Exception, SystemExit)  # SystemExit: of a script without `if __name__ == "__main__"`
 
 
@@ -55,7 +66,7 @@ def import_object(name: str) -> object:
         raise TargetError(f"{name!r} is not a dotted name such as torch.nn.Linear")
     if len(parts) == 1 and hasattr(builtins, name):
         return getattr(builtins, name)
-    found: object = _import(parts[0])
+    found: object = _import_first(parts[0], name)
     for depth, part in enumerate(parts[1:], 1):
         found = _member(found, ".".join(parts[:depth]), part)
     return found
@@ -100,6 +111,31 @@ def _import(module: str) -> ModuleType:
         raise TargetError(_failed(module, error, str(error)), suggest=lambda: _top_level(missing)) from error
     except _FAILURES as error:
         raise TargetError(_failed(module, error, f"{type(error).__name__}: {error}")) from error
+
+
+def _import_first(module: str, name: str) -> ModuleType:
+    """Import the module that a name begins with, or say what stands for what is no module."""
+    try:
+        return _import(module)
+    except TargetError as error:
+        whole = USUAL.get(module) or (hasattr(builtins, module) and f"builtins.{module}")
+        if not whole or not isinstance(error.__cause__, ModuleNotFoundError) or error.__cause__.name != module:
+            raise
+        meant = whole + name[len(module) :]
+        raise TargetError(error.message, lambda: meant) from error
+
+
+def class_in(name: str) -> str | None:
+    """Return the class or function that the name of a module was most likely meant to be, such as that of its name."""
+    *parents, last = name.split(".")
+    for owner in (".".join(parents), name):
+        found = sys.modules.get(owner)
+        for member in _listed(found) if found is not None else ():
+            if member.lower() == last.lower().replace("_", "") and callable(
+                inspect.getattr_static(found, member, None)
+            ):
+                return f"{owner}.{member}"
+    return None
 
 
 def _is_there(module: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,9 @@ from lighter.errors import Place, did_you_mean, nearest
 SEPARATOR = "::"
 MAX_DEPTH = 100  # levels of nesting: a bound that keeps every recursion over a tree safe
 MAX_NODES = 200_000  # values, once aliases and references are expanded: a bound on what a hostile file can cost
+
+_LEVELS = re.compile(r"\[(-?\d+)\]|\.")  # levels, as other tools write them
+_PREFIX = re.compile(r"^(?:\+{1,2}|--)(?=\w)")  # of an override of other tools
 
 Key: TypeAlias = str | int | float | bool | None
 Scalar: TypeAlias = str | int | float | bool | None
@@ -61,17 +65,17 @@ class Node:
 class PathError(LookupError):
     """A path that leads nowhere: `depth` parts could be followed, down to `node`."""
 
-    def __init__(self, message: str, node: Node, depth: int, suggest: Callable[[], str | None]) -> None:
+    def __init__(self, message: str, node: Node, depth: int, suggest: Callable[[Path], str | None]) -> None:
         super().__init__(message)
         self.message = message
         self.node = node
         self.depth = depth
-        self._suggest = suggest
+        self.suggestion_at = suggest  # the mend, for what stands at a path and cannot be meant itself
 
     @cached_property
     def suggestion(self) -> str | None:
         """The mend; looked for only when someone asks, as it takes a walk through the tree."""
-        return self._suggest()
+        return self.suggestion_at(())
 
 
 def key_text(key: Key) -> str:
@@ -168,13 +172,14 @@ def lost(root: Node, node: Node, path: Sequence[Key], depth: int) -> PathError:
         message = f"{here} is {node.value!r}, which holds no {part!r}"
         if is_reference(node.value, "@%$"):
             message = f"{here} is the {'expression' if str(node.value)[0] == '$' else 'reference'} {node.value!r}"
-    return PathError(message, node, depth, lambda: _mend(root, node, path, depth))
+    return PathError(message, node, depth, lambda at: _mend(root, node, path, depth, at))
 
 
-def _mend(root: Node, node: Node, path: Sequence[Key], depth: int) -> str | None:
+def _mend(root: Node, node: Node, path: Sequence[Key], depth: int, at: Path) -> str | None:
     part = key_text(path[depth])
     if isinstance(node.value, dict):
-        return dotted(root, path) or did_you_mean(part, map(key_text, node.value)) or _elsewhere(root, path)
+        keys = [key_text(key) for key in node.value if (*path[:depth], key) != at[: depth + 1]]
+        return dotted(root, path) or did_you_mean(part, keys) or _elsewhere(root, path, at)
     if not isinstance(node.value, list):
         return None
     if not part.lstrip("-").isdigit():
@@ -183,22 +188,26 @@ def _mend(root: Node, node: Node, path: Sequence[Key], depth: int) -> str | None
 
 
 def dotted(root: Node, path: Sequence[Key]) -> str | None:
-    """Suggest `a::b` where `a.b` was written and `a::b`, or at least its parent, exists."""
-    if not any(isinstance(part, str) and "." in part for part in path):
+    """Suggest `a::b` where `a.b`, `a[b]` or the like was written and `a::b`, or at least its parent, exists."""
+    text = join(path)
+    first, separator, rest = _LEVELS.sub(rf"{SEPARATOR}\1", text).partition(SEPARATOR)
+    parts = split(re.sub("[:/]", SEPARATOR, _PREFIX.sub("", first)) + separator + rest)
+    if len(parts) < 2 or join(parts) == text:
         return None
-    parts = split(join(path).replace(".", SEPARATOR))
     try:
         parent = walk(root, parts[:-1])
     except PathError:
         return None
-    return f"levels are separated by '::': {join(parts)!r}" if isinstance(parent.value, (dict, list)) else None
+    if not isinstance(parent.value, (dict, list)):
+        return None
+    return f"levels are separated by '::': {join(parts)!r}" if len(parts) > len(path) else f"write {join(parts)!r}"
 
 
-def _elsewhere(root: Node, path: Sequence[Key]) -> str | None:
+def _elsewhere(root: Node, path: Sequence[Key], at: Path) -> str | None:
     """Suggest the existing path nearest to the whole path, among those that end like it."""
     last = key_text(path[-1])
-    others = (other for other, _ in nodes(root, limit=2000) if other and key_text(other[-1]) == last)
-    match = nearest(join(path), map(join, others))
+    others = [other for other, _ in nodes(root, limit=2000) if other and key_text(other[-1]) == last]
+    match = nearest(join(path), [join(other) for other in others if other != at[: len(other)]])
     return f"did you mean {match!r}?" if match else None
 
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
+from lighter.config.check.arguments import Argument
 from lighter.config.check.help import argument_help
-from lighter.config.check.signatures import Argument
 from lighter.config.check.values import contradiction
 from lighter.config.check.wording import describe_annotation
 from lighter.config.tree import Node, Plain, Scalar

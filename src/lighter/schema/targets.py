@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lighter.config.check.arguments import EMPTY
 from lighter.config.check.help import summary
-from lighter.config.check.signatures import EMPTY, signature_of
+from lighter.config.check.signatures import signature_of
 from lighter.config.structure import RESERVED
 from lighter.schema.arguments import Schema, argument_schema
 from lighter.schema.words import own_argument

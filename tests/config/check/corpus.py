@@ -24,6 +24,7 @@ Run as a program, it writes what is shown for each mistake to `mistakes.txt`.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -180,4 +181,5 @@ def _place(at: str, texts: dict[str, str]) -> str:
 MISTAKES = list(_mistakes())
 
 if __name__ == "__main__":
-    write_snapshot()
+    with contextlib.redirect_stderr(io.StringIO()):  # for messages as wide as they are without a terminal
+        write_snapshot()

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lighter.config.check import signatures
-from lighter.config.check.signatures import Signature, signature_of
+from lighter.config.check.arguments import EMPTY, Signature
+from lighter.config.check.signatures import signature_of
 
 ANY = "any"
 NAMES = "abcd"
@@ -214,12 +214,11 @@ def test_an_annotation_is_kept_only_where_the_value_surely_gets_there() -> None:
         named = signature(target).named.values()
         return {item.name: item.annotation for item in named if isinstance(item.annotation, type)}
 
-    empty = signatures.EMPTY
     assert annotations(passes) == {"a": int, "b": str, "c": float}
-    assert annotations(pops) == {"a": empty, "b": str, "c": float}
-    assert annotations(replaces) == {"a": int, "b": empty, "c": float}
-    assert annotations(either) == {"on": bool, "a": empty, "b": str, "c": float}
-    assert annotations(perhaps) == {"on": bool, "a": empty, "b": empty}
+    assert annotations(pops) == {"a": EMPTY, "b": str, "c": float}
+    assert annotations(replaces) == {"a": int, "b": EMPTY, "c": float}
+    assert annotations(either) == {"on": bool, "a": EMPTY, "b": str, "c": float}
+    assert annotations(perhaps) == {"on": bool, "a": EMPTY, "b": EMPTY}
 
 
 # What a function does with the names itself

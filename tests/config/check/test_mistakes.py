@@ -27,7 +27,7 @@ BASES = {
     "segmenter": ["fit", "validate", "test", "predict"],
     "digits": ["fit", "validate"],
     "digits experiment": ["fit", "validate"],
-    "datamodule": ["fit", "validate", "test", "predict"],
+    "datamodule": ["fit", "validate", "test"],
     "own_system": ["fit", "validate"],
 }
 

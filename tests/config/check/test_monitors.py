@@ -70,6 +70,49 @@ def suggestion(monitor: str, criterion: str = "Joint", metric: str = "Hits") -> 
     return problems[0].suggestion if problems else ""
 
 
+METRIC_COLLECTION = """\
+system:
+  metrics:
+    =val:
+      _target_: torchmetrics.MetricCollection
+      metrics: {{hit: {{_target_: project.parts.Hits}}, free: {{_target_: project.parts.{free}}}}}
+      prefix: a_
+      postfix: _b
+"""
+
+
+@pytest.mark.parametrize(
+    ("monitor", "free", "count"),
+    [
+        ("val/metrics/a_hit_b/epoch", "Hits", 0),
+        ("val/metrics/hit/epoch", "Hits", 1),
+        ("val/metrics/hit/epoch", "Free", 0),  # whose keys are not known
+    ],
+)
+def test_names_of_a_collection_have_what_it_puts_around_them(monitor: str, free: str, count: int) -> None:
+    text = CONFIG.format(monitor=monitor, criterion="Joint", metric="Hits")
+    Path("config.yaml").write_text(text, encoding="utf-8")
+    Path("over.yaml").write_text(METRIC_COLLECTION.format(free=free), encoding="utf-8")
+    assert len(find_problems(["config.yaml", "over.yaml"])[1]) == count
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "$lambda vars: vars.epochs",
+        "$[input.shape for input in ()]",
+        "${1, 2}",
+        "$sorted({@vars::size})",
+        "$@vars::sizes.items()",
+        "${float.fromhex}",
+    ],
+)
+def test_what_looks_like_the_attribute_of_a_builtin_or_another_tools_reference_may_be_none(value: str) -> None:
+    text = CONFIG.format(monitor="val/loss/total/epoch", criterion="Joint", metric="Hits")
+    Path("config.yaml").write_text(f"{text}vars: {{size: 3, sizes: {{a: 1}}}}\n", encoding="utf-8")
+    assert find_problems(["config.yaml"], [f"vars::value={value}"])[1] == []
+
+
 @pytest.mark.parametrize("monitor", ["val/loss/total/epoch", "train/loss/first/step", "val/metrics/hit/epoch"])
 def test_names_of_ones_own_losses_and_metrics_are_known(monitor: str) -> None:
     assert suggestion(monitor) == ""

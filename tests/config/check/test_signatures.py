@@ -19,7 +19,8 @@ from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 import lighter.adapters
 import lighter.callbacks
-from lighter.config.check.signatures import EMPTY, Signature, signature_of
+from lighter.config.check.arguments import EMPTY, Signature
+from lighter.config.check.signatures import signature_of
 
 if TYPE_CHECKING:
     from decimal import Decimal

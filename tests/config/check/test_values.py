@@ -103,6 +103,30 @@ class Color(enum.Enum):
     BLUE = 2
 
 
+class Shade(enum.Enum):
+    """Hold more than one text."""
+
+    DARK = ("#f00", "dark")
+
+    def __init__(self, code: str, name: str) -> None:
+        self.nickname = "crimson"
+
+
+class Reading(enum.Enum):
+    """Make a member of any text."""
+
+    RED = "red"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Reading:
+        return cls.RED
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
 class Level(enum.IntEnum):
     LOW = 1
 
@@ -128,6 +152,14 @@ class Net:
 
 class Text(str):
     pass
+
+
+@dataclass
+class Read:
+    """Read mappings, as what pydantic makes of a dataclass."""
+
+    __pydantic_config__ = None
+    size: int = 1
 
 
 class Pydantic:
@@ -277,11 +309,25 @@ FITS: list[tuple[Any, Any]] = [
     ({"lr": 1}, Union[Known, None]),
     # classes
     ("RED", Color),
-    ("anything", Color),
+    ("red", Color),
+    ("Color.BLUE", Color),
+    ("blue", Color),
+    ("#f00", Shade),
+    ("crimson", Shade),
+    ("anything", Reading),
+    ("A|B", Flags),
+    ("anything", enum.Enum),
     (2, Color),
     ("LOW", Level),
     ({"size": 2}, Options),
     ({"size": 2}, Net),
+    ({}, Options),
+    ({"sizes": 2}, Read),
+    ({"a": {"_target_": "a.B"}}, Net),
+    ({"a": {"_target_": "a.B"}}, Union[list[Net], nn.ModuleDict]),
+    ({"a": {"_target_": "a.B"}}, Union[list[Net], dict[str, Net]]),
+    ({"a": {"_target_": "a.B"}}, Union[abc.Iterable[Net], Net]),
+    ({}, Union[list[Net], Net]),
     ({"_target_": "a.B"}, Net),
     ({"_target_": "a.B"}, int),
     ("a", Speaks),
@@ -337,6 +383,10 @@ CONTRADICTS: list[tuple[Any, Any, Path, str, str | None]] = [
     (0.5, numbers.Integral, (), "takes an int, not 0.5", None),
     ("a", typing.SupportsFloat, (), "takes a number, not the text 'a'", None),
     ("a", np.floating, (), "takes a floating, not the text 'a'", None),
+    ("on", bool, (), "takes a bool, not the text 'on'", "without quotes: on"),
+    ("flase", Optional[bool], (), "takes a bool or null, not the text 'flase'", "write false"),
+    ("ture", int, (), "takes an int, not the text 'ture'", None),
+    ("always", bool, (), "takes a bool, not the text 'always'", None),
     # text
     (1, str, (), "takes text, not 1", "in quotes: '1'"),
     (1.1, str, (), "takes text, not 1.1", "in quotes"),
@@ -362,6 +412,26 @@ CONTRADICTS: list[tuple[Any, Any, Path, str, str | None]] = [
     (["a", 1], tuple[int, str], (0,), "takes an int, not the text 'a'", None),
     (1, tuple[int, str], (), "takes a list of an int and text, not 1", None),
     (3, list[int], (), "takes a list of ints, not 3", "as a list: [3]"),
+    (3, tuple[int, int], (), "takes a list of 2 ints, not 3", None),
+    (3, tuple[str, str], (), "takes a list of 2 texts, not 3", None),
+    (
+        "(0.9, 0.99)",
+        tuple[float, float],
+        (),
+        "takes a list of 2 floats, not the text '(0.9, 0.99)'",
+        "write [0.9, 0.99]",
+    ),
+    ("(0.9, 0.99)", tuple[int, int], (), "takes a list of 2 ints, not the text '(0.9, 0.99)'", None),
+    ("(0.9, 0.99)", float, (), "takes a float, not the text '(0.9, 0.99)'", None),
+    ("[1, 2]", list[int], (), "takes a list of ints, not the text '[1, 2]'", "write [1, 2]"),
+    ({"a": {"_target_": "a.B"}}, list[Net], (), "takes a list of Nets, not a mapping", "as a list, without the keys"),
+    (
+        {"a": {"_target_": "a.B"}},
+        Union[list[Net], Net, None],
+        (),
+        "takes a list of Nets, a Net or",
+        "as a list, without",
+    ),
     ("a", list[str], (), "takes a list of text, not the text 'a'", "as a list: ['a']"),
     ("a", abc.Sequence[int], (), "takes a list of ints, not the text 'a'", None),
     ("a", list, (), "takes a list, not the text 'a'", "as a list: ['a']"),
@@ -372,10 +442,10 @@ CONTRADICTS: list[tuple[Any, Any, Path, str, str | None]] = [
     ([0.5, "x"], Union[list[int], list[float]], (1,), "takes a float, not the text 'x'", None),
     ([1], dict[str, int], (), "takes a mapping of text to ints, not a list of 1", None),
     ({"a": "b"}, dict[str, int], ("a",), "takes an int, not the text 'b'", None),
-    ({1: 1}, dict[str, int], (1,), "takes text, not the key 1", "in quotes: '1'"),
-    ({True: 1}, dict[str, int], (True,), "takes text, not the key true", "in quotes"),
+    ({1: 1}, dict[str, int], (1,), "takes text as a key, not 1", "in quotes: '1'"),
+    ({True: 1}, dict[str, int], (True,), "takes text as a key, not true", "in quotes"),
     ({"lr": "a"}, Known, ("lr",), "takes a float, not the text 'a'", None),
-    ({"nmae": "a"}, Known, ("nmae",), "takes one of 'lr', 'name', not the key 'nmae'", "did you mean 'name'?"),
+    ({"nmae": "a"}, Known, ("nmae",), "takes one of 'lr', 'name' as a key, not 'nmae'", "did you mean 'name'?"),
     # classes
     ("resnet18", nn.Module, (), "takes a Module, not the text 'resnet18'", "a mapping with `_target_`"),
     ("torch.nn.ReLU", nn.Module, (), "takes a Module, not the text 'torch.nn.ReLU'", "{_target_: torch.nn.ReLU}"),
@@ -383,13 +453,44 @@ CONTRADICTS: list[tuple[Any, Any, Path, str, str | None]] = [
     (["a"], list[Net], (0,), "takes a Net, not the text 'a'", "a mapping with `_target_`"),
     (5, Box[int], (), "takes a Box, not 5", "a mapping with `_target_`"),
     ("a", Required[str], (), "takes a Required, not the text 'a'", "a mapping with `_target_`"),
+    ("gren", Color, (), "takes a Color, not the text 'gren'", None),
+    ("REDD", Color, (), "takes a Color, not the text 'REDD'", "did you mean 'RED'?"),
+    ("project.Color.RED", Color, (), "takes a Color, not the text 'project.Color.RED'", "write RED"),
+    (
+        {"sizes": 2},
+        Options,
+        (),
+        "takes an Options, not a mapping",
+        f"say what to build: `_target_: {__name__}.Options`",
+    ),
     ([1], Color, (), "takes a Color, not a list of 1", "without the list: 1"),
     (0.5, Color, (), "takes a Color, not 0.5", None),
+    (
+        30,
+        Union[str, dt.timedelta],
+        (),
+        "takes text or a timedelta, not 30",
+        "{_target_: datetime.timedelta, seconds: 30}",
+    ),
     (30, dt.timedelta, (), "takes a timedelta, not 30", "{_target_: datetime.timedelta, seconds: 30}"),
     (2026, dt.date, (), "takes a date, not 2026", None),
     ("torch.relu", Callable[..., Any], (), "takes a callable", "{_target_: torch.relu, _mode_: callable}"),
     ("relu", Optional[Callable[..., Any]], (), "takes a callable or null", "{_target_: …, _mode_: callable}"),
     ({"a": 1}, Callable[..., Any], (), "takes a callable, not a mapping", "{_target_: …, _mode_: callable}"),
+    ("torch.nn.ReLU", Callable[..., Any], (), "takes a callable", "{_target_: torch.nn.ReLU}"),
+    ("torch.nn.ReLU", Callable[..., nn.Module], (), "takes a callable", "{_target_: torch.nn.ReLU, _mode_: callable}"),
+    ("torch.nn.ReLU", Callable[[], nn.Module], (), "takes a callable", "{_target_: torch.nn.ReLU}"),
+    ("torch.Size", Callable[..., Any], (), "takes a callable", "{_target_: torch.Size, _mode_: callable}"),
+    ("torch.nn.Nothing", Callable[..., Any], (), "takes a callable", "{_target_: torch.nn.Nothing, _mode_: callable}"),
+    ("lambda b: b", Callable[..., Any], (), "takes a callable", "an expression starts with '$': \"$lambda b: b\""),
+    (
+        "torch.ones(3)",
+        torch.Tensor,
+        (),
+        "takes a Tensor",
+        "an expression starts with '$': \"$torch.ones(3)\" with `_imports_: {torch: torch}`",
+    ),
+    ('f("a")', float, (), "takes a float", "an expression starts with '$': '$f(\"a\")'"),
     ("torch.nn.ReLU", type[nn.Module], (), "takes a type", '"$torch.nn.ReLU" with `_imports_: {torch: torch}`'),
     (5, type, (), "takes a type, not 5", 'an expression: "$…"'),
     # torch and numpy

@@ -8,6 +8,7 @@ from lighter.config.check.adapters import check_adapters
 from lighter.config.check.components import check_components
 from lighter.config.check.expressions import check_expressions
 from lighter.config.check.hidden import check_hidden
+from lighter.config.check.kinds import check_kinds
 from lighter.config.check.monitors import check_monitors
 from lighter.config.check.objects import check_slots
 from lighter.config.check.overrides import check_overrides
@@ -37,6 +38,7 @@ def check(
     check_expressions(subject)
     if subject.is_system:
         check_slots(subject)
+    check_kinds(subject)
     check_components(subject)
     check_stage(subject)
     check_adapters(subject)

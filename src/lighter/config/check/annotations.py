@@ -93,3 +93,19 @@ def is_list(cls: type) -> bool:
 def is_fixed(args: tuple[Any, ...]) -> bool:
     """Tell whether a tuple's length is said; tuple[int] is written for tuples of any length too often to say it."""
     return len(args) > 1 and args[-1] is not Ellipsis
+
+
+def is_asked_for(kind: type, annotation: Any, default: object = None) -> bool:
+    """Tell whether an argument takes a class itself: something that makes such objects when it is called."""
+    if inspect.isclass(default) and default is not inspect.Parameter.empty:
+        return True
+    calls = [get_args(item) for item in alternatives_of(annotation) if get_origin(item) is abc.Callable]
+    made = [get_origin(item) or item for args in calls if args[:1] != ([],) for item in alternatives_of(*args[-1:])]
+    return any(item is base for item in made for base in kind.__mro__ if base is not object)
+
+
+def takes_callable(annotation: Any) -> bool:
+    """Tell whether a function may be given."""
+    kinds = [get_origin(item) or item for item in alternatives_of(annotation)]
+    free = (abc.Callable, object, inspect.Parameter.empty)
+    return any(not inspect.isclass(kind) or any(kind is item for item in free) for kind in kinds)

@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lighter.config.check.signatures import Argument, Signature, signature_of
+from lighter.config.check.arguments import Argument, Signature
+from lighter.config.check.signatures import signature_of
 from lighter.config.check.sources import source_of
 from lighter.config.check.subject import Subject, derives_from
 from lighter.config.reference import parse_expression

@@ -6,28 +6,20 @@ import ast
 import builtins
 import contextlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from types import ModuleType, NoneType
 
 from lighter.config.check.subject import Subject, within
 from lighter.config.imports import Import, required
-from lighter.config.reference import KNOWN_NAMES, is_import, parse_expression, syntax_tree
-from lighter.config.targets import TargetError, import_object
-from lighter.config.tree import Node, Path, is_reference, join, key_text, nodes
+from lighter.config.reference import KNOWN_NAMES, absolute, is_import, parse_expression, syntax_tree
+from lighter.config.targets import USUAL, TargetError, import_object
+from lighter.config.tree import SEPARATOR, Node, Path, is_reference, join, key_text, nodes, split
 from lighter.errors import ConfigError, did_you_mean
 
 _BUILTINS = frozenset(dir(builtins))
-_USUAL = {  # what people import these names for
-    "np": "numpy",
-    "pd": "pandas",
-    "plt": "matplotlib.pyplot",
-    "pl": "pytorch_lightning",
-    "nn": "torch.nn",
-    "F": "torch.nn.functional",
-    "optim": "torch.optim",
-    "transforms": "torchvision.transforms",
-}
+_INTERPOLATION = re.compile(r"\$\{(?P<path>[^\W\d][\w-]*(?:(?:\.|:{1,2})[\w-]+)+)\}")
 _LOOKS_FIRST = {"hasattr", "getattr"}  # an expression that asks whether an attribute is there may do without it
 
 
@@ -42,6 +34,10 @@ def check_expressions(subject: Subject) -> None:
 
 def _check_expression(subject: Subject, path: Path, node: Node) -> set[str]:
     """Check one expression, and return the imported names that it uses."""
+    if (found := _of_another_tool(subject, str(node.value))) is not None:
+        message = f"{node.value!r} is how another tool writes a reference, and an expression here"
+        subject.problem(path, node.place, message, node.value, found)
+        return set()
     try:
         expression = parse_expression(str(node.value)[1:])
         tree = syntax_tree(expression, node, path)
@@ -52,10 +48,33 @@ def _check_expression(subject: Subject, path: Path, node: Node) -> set[str]:
         message = f"the expression {node.value!r} uses the name {name!r}, which is neither a builtin nor imported"
         subject.problem(path, within(node.place, name), message, name, _mend(subject, name))
     used = free_names(tree)
-    if subject.imports and not used & _LOOKS_FIRST:
-        for name, member in _members(tree):
-            _check_member(subject, path, node, name, member)
+    if not used & _LOOKS_FIRST:
+        bound = {item.arg for item in ast.walk(tree) if isinstance(item, ast.arg)}
+        bound |= {item.id for item in ast.walk(tree) if isinstance(item, ast.Name) and _is_stored(item)}
+        for name, members in _members(tree):
+            if name in expression.references:
+                _check_plain_member(subject, path, node, expression.references[name], members)
+            elif name not in bound and name not in _known(subject):
+                _check_builtin_member(subject, path, node, name, members)
+            elif name not in bound and subject.imports:
+                _check_member(subject, path, node, name, members)
     return used & subject.names.keys()
+
+
+def _of_another_tool(subject: Subject, text: str) -> str | None:
+    """Suggest how to write OmegaConf's `${a.b}`; None where a text is none, or may mean something to Python."""
+    match = _INTERPOLATION.match(text)
+    if match is None:
+        return None
+    head, rest = re.split(r"[.:]", match["path"])[0], text[match.end() :]
+    path = re.sub(r"[.:]+", SEPARATOR, match["path"])
+    if head in _known(subject):
+        return None
+    if match["path"].startswith("oc.env:"):
+        return f'an environment variable: "$os.environ[{path.split(SEPARATOR)[2]!r}]" with `_imports_: {{os: os}}`'
+    if subject.find(split(path)) is None:
+        return None
+    return f"write \"$f'{{@{path}}}{rest}'\"" if rest else f'write "%{path}"'
 
 
 def _can_be_known(subject: Subject) -> bool:
@@ -78,7 +97,7 @@ def _mend(subject: Subject, name: str) -> str:
     there = [path for path, _ in nodes(subject.tree) if path and path[-1] == name]
     if len(there) == 1:
         return f"did you mean @{join(there[0])}?"
-    module = _USUAL.get(name, name)
+    module = USUAL.get(name, name)
     if module in sys.stdlib_module_names or _is_installed(module.split(".")[0]):
         return f"import it: `_imports_: {{{name}: {module}}}`"
     return KNOWN_NAMES
@@ -153,6 +172,31 @@ def _check_member(subject: Subject, path: Path, node: Node, name: str, members: 
         if dotted != found.dotted:  # else the import itself failed, which is told of
             message = f"the expression {node.value!r}: {error.message}"
             subject.problem(path, within(node.place, ".".join([name, *members])), message, dotted, error.suggestion)
+
+
+def _check_builtin_member(subject: Subject, path: Path, node: Node, name: str, members: list[str]) -> None:
+    """Find an attribute that a builtin lacks, such as that of `vars.classes`, which is the function."""
+    if name not in _BUILTINS or hasattr(getattr(builtins, name), members[0]):
+        return
+    there = (name, *members)
+    message = f"the expression {node.value!r}: the builtin {name!r} has no {members[0]!r}"
+    suggestion = f"did you mean @{join(there)}?" if subject.find(there) is not None else None
+    subject.problem(path, within(node.place, f"{name}.{members[0]}"), message, node.value, suggestion)
+
+
+def _check_plain_member(subject: Subject, path: Path, node: Node, written: str, members: list[str]) -> None:
+    """Find an attribute that a mapping or a list of the config lacks: what is in it has a path."""
+    try:
+        there, found = subject.behind(absolute(written, path))
+    except ConfigError:
+        return  # told of where references are
+    kind = type(found.value) if found is not None and not found.is_target else None
+    if found is None or kind not in (dict, list) or there[:1] == ("system",) or hasattr(kind, members[0]):
+        return
+    what = "a mapping" if kind is dict else "a list"
+    message = f"the expression {node.value!r}: '@{written}' is {what}, which has no attribute {members[0]!r}"
+    suggestion = f"did you mean @{written}{SEPARATOR}{members[0]}?" if subject.find((*there, members[0])) else None
+    subject.problem(path, within(node.place, f"@{written}"), message, node.value, suggestion)
 
 
 def _check_imports(subject: Subject, used: set[str]) -> None:

@@ -6,12 +6,8 @@ import ast
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lighter.config.check.signatures import Argument
-
-NONE: frozenset[str] = frozenset()
+from lighter.config.check.arguments import NONE, Argument
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lighter.config.check.flows import DEAD, NONE, Flow, holds, is_held, split
+from lighter.config.check.arguments import NONE, Signature
+from lighter.config.check.flows import DEAD, Flow, holds, is_held, split
 from lighter.config.check.scopes import Callee, Receiver, Scope
 from lighter.config.check.sources import source_of
-
-if TYPE_CHECKING:
-    from lighter.config.check.signatures import Signature
 
 DEPTH = 30  # of functions that hand names on to each other
 UNRUN = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR  # a call does not run the body
@@ -34,7 +32,7 @@ REFLECTIVE = (locals, eval, exec)  # may do anything to the variables around the
 SWALLOWING = ("suppress", "raises", "ExitStack")  # context managers behind which a call that raises may pass
 
 Trail = tuple[FunctionType, ...]
-Describe = Callable[[Callee, Trail], "Signature | None"]
+Describe = Callable[[Callee, Trail], Signature | None]
 
 _settled: dict[tuple[int, str], tuple[FunctionType, Flow]] = {}  # of functions whose receiver makes no difference
 

@@ -209,23 +209,50 @@ def _add_metrics(subject: Subject, mode: str, logged: Logged) -> None:
     if found is None:
         logged.open |= {prefix} if subject.is_misspelt(("system", "metrics", mode)) else set()
         return
-    path, node = found
+    path, node, affixes = _collected(subject, *found)
     items = [(path, node)] if node.is_target else subject.children(path, node)
-    if not node.is_target and not isinstance(node.value, (dict, list)):
+    if affixes is None or (not node.is_target and not isinstance(node.value, (dict, list))):
         logged.open.add(prefix)
         return
     for child, item in items:
         there, metric = subject.behind(child)
         if metric is None or metric.value is None or subject.may_be_absent(child, item):
+            logged.open |= {prefix} if metric is not None and _may_be_there(subject, there, metric) else set()
             continue
         kind = subject.target(there, metric)
         if not isinstance(kind, type) or derives_from(kind, COLLECTION) or not _is_one_number(kind):
             logged.open.add(prefix)
             continue
         by_name = isinstance(node.value, dict) and not node.is_target
-        name = key_text(child[-1]) if by_name else kind.__name__
+        name = (key_text(child[-1]) if by_name else kind.__name__).join(affixes)
         logged.names.update({f"{prefix}{name}/{step}": None for step in _steps(mode)})
         logged.open.add(f"{prefix}{name}/")  # vectors, by index
+
+
+def _may_be_there(subject: Subject, path: Path, node: Node) -> bool:
+    """Tell whether only an expression would tell if a component is disabled."""
+    item = dict(node.items()).get("_disabled_")
+    return item is not None and subject.constant((*path, "_disabled_"), item) is not True
+
+
+def _collected(subject: Subject, path: Path, node: Node) -> tuple[Path, Node, tuple[str, str] | None]:
+    """Return the metrics of a MetricCollection with what is put around their names; of other metrics, nothing is."""
+    kind = subject.target(path, node)
+    if not isinstance(kind, type) or not derives_from(kind, COLLECTION):
+        return path, node, ("", "")
+    there, found = subject.behind((*path, "metrics"))
+    before, after = (_affix(subject, path, node, name) for name in ("prefix", "postfix"))
+    is_plain = f"{kind.__module__}.{kind.__qualname__}" in COLLECTION and "_args_" not in dict(node.items())
+    if found is None or before is None or after is None or not is_plain:
+        return path, node, None
+    return there, found, (before, after)
+
+
+def _affix(subject: Subject, path: Path, node: Node, name: str) -> str | None:
+    """Return a prefix or postfix, empty where there is none; None where it is not known."""
+    item = dict(node.items()).get(name)
+    text = subject.constant((*path, name), item, False) if item is not None else ""
+    return "" if text is None else text if isinstance(text, str) else None
 
 
 def _is_one_number(kind: type) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import get_args, get_origin, is_typeddict
@@ -11,7 +12,7 @@ from lighter.config.check.signatures import signature_of
 from lighter.config.check.subject import Subject, derives_from
 from lighter.config.structure import MODE_TABLES, SYSTEM_TARGETS, mode_problems
 from lighter.config.targets import is_dotted
-from lighter.config.tree import Node, Path, is_reference, key_text, split
+from lighter.config.tree import Key, Node, Path, is_reference, key_text, split
 from lighter.errors import did_you_mean, nearest
 
 OTHER_TOOLS = ("target", "_target", "__target__", "class_path", "class", "_class_", "type", "name", "object")
@@ -23,27 +24,27 @@ SCHEDULER_KEYS = ("scheduler", "interval", "frequency", "monitor", "strict", "na
 
 def check_slots(subject: Subject) -> None:
     """Find what is no object in the System's slots."""
-    for slot in filter(lambda slot: _is_ours(subject, slot), ONE):
+    for slot in filter(lambda slot: is_ours(subject, slot), ONE):
         _check_slot(subject, ("system", slot), _check_one)
     system = subject.find(("system",))
     if system is not None and subject.target_name(("system",), system) not in SYSTEM_TARGETS:
-        subject.problems += mode_problems(system, [slot for slot in MODE_TABLES if _is_ours(subject, slot)])
-    if _is_ours(subject, "optimizer"):
+        subject.problems += mode_problems(system, [slot for slot in MODE_TABLES if is_ours(subject, slot)])
+    if is_ours(subject, "optimizer"):
         _check_slot(subject, ("system", "optimizer"), _check_several)
         _check_slot(subject, ("system", "optimizer"), _check_number)
-    if _is_ours(subject, "scheduler"):
+    if is_ours(subject, "scheduler"):
         _check_slot(subject, ("system", "scheduler"), _check_scheduler)
     _check_groups(subject)
-    for table in filter(lambda slot: _is_ours(subject, slot), ("dataloaders", "metrics")):
+    for table in filter(lambda slot: is_ours(subject, slot), ("dataloaders", "metrics")):
         for path, _ in subject.modes(table).values():
             _check_slot(subject, path, _check_several)
-    for path, adapters in subject.modes("adapters").values() if _is_ours(subject, "adapters") else ():
+    for path, adapters in subject.modes("adapters").values() if is_ours(subject, "adapters") else ():
         if isinstance(adapters.value, dict) and not adapters.is_target:
             for key, item in adapters.value.items():
                 _check_one(subject, (*path, key), item)
 
 
-def _is_ours(subject: Subject, slot: str) -> bool:
+def is_ours(subject: Subject, slot: str) -> bool:
     """Tell whether a slot is lighter.System's: a subclass may take something else under its name."""
     system = subject.find(("system",))
     if system is None or subject.target_name(("system",), system) in SYSTEM_TARGETS:
@@ -76,11 +77,32 @@ def _check_several(subject: Subject, path: Path, node: Node) -> None:
     """Check one object, or a list or mapping of them, which may hold others."""
     if subject.is_told(path, node):
         return
-    if not _is_several(node):
+    stray = _stray(subject, path, node)
+    for key, (owner, item) in stray.items():
+        message = f"{key!r} stands beside {owner!r}, which takes it"
+        suggestion = f"indent it further to make it an argument of {owner!r}"
+        subject.problem((*path, key), item.key_place or item.place, message, key, suggestion)
+    if not stray and not _is_several(node):
         _check_one(subject, path, node)
         return
     for child, item in subject.children(path, node):
-        _check_several(subject, child, item)
+        if child[-1] not in stray:
+            _check_several(subject, child, item)
+
+
+def _stray(subject: Subject, path: Path, node: Node) -> dict[Key, tuple[str, Node]]:
+    """Return the plain values that stand beside the component above them, whose arguments they are, with its key."""
+    found: dict[Key, tuple[str, Node]] = {}
+    owner = ""
+    named: Mapping[str, object] = {}
+    for child, item in subject.children(path, node) if isinstance(node.value, dict) and not node.is_target else ():
+        if item.is_target:
+            kind = subject.target(child, item)
+            signature = signature_of(kind) if callable(kind) else None
+            owner, named = key_text(child[-1]), signature.named if signature else {}
+        elif child[-1] in named and not isinstance(item.value, (dict, list)) and not is_reference(item.value, "@%$"):
+            found[child[-1]] = owner, item
+    return found
 
 
 def _check_number(subject: Subject, path: Path, node: Node) -> None:
@@ -141,6 +163,8 @@ def _check_scheduler_keys(subject: Subject, path: Path, node: Node) -> None:
         subject.problem((*path, name), item.key_place or item.place, message, name, suggestion)
     if "interval" in node.value:
         _check_interval(subject, (*path, "interval"), node.value["interval"])
+    if "frequency" in node.value:
+        _check_frequency(subject, (*path, "frequency"), node.value["frequency"])
     if "scheduler" in node.value:
         _check_one(subject, (*path, "scheduler"), node.value["scheduler"])
     elif not unknown:
@@ -155,7 +179,17 @@ def _check_interval(subject: Subject, path: Path, node: Node) -> None:
         subject.problem(path, node.place, f"{node.plain()!r} is no interval", node.plain(), suggestion)
 
 
+def _check_frequency(subject: Subject, path: Path, node: Node) -> None:
+    """Find a scheduler that is stepped every 0 steps, by which Lightning would divide."""
+    system = subject.find(("system",))
+    is_plain = system is not None and subject.target_name(("system",), system) in SYSTEM_TARGETS
+    if is_plain and subject.constant(path, node, "") == 0:
+        subject.problem(path, node.place, "the frequency of a scheduler is at least 1", node.plain())
+
+
 def _as_object(subject: Subject, value: object) -> str:
+    if value in ("None", "none", ""):
+        return "write null"
     if isinstance(value, str) and "." in value and is_dotted(value):
         return f"write {{_target_: {value}}}"
     if isinstance(value, str) and "::" in value and subject.find(split(value)) is not None:
@@ -168,11 +202,46 @@ def _as_object(subject: Subject, value: object) -> str:
 
 def check_mapping(subject: Subject, path: Path, node: Node, annotation: object) -> None:
     """Find a mapping that another tool would build, where an argument takes an object."""
-    if not _takes_object(annotation):
+    items = [(path, node), *(subject.children(path, node) if isinstance(node.value, list) else ())]
+    tables = [item for item in items if isinstance(item[1].value, dict) and not item[1].is_target]
+    if not tables or not _takes_object(annotation):
         return
-    for where, item in [(path, node), *(subject.children(path, node) if isinstance(node.value, list) else ())]:
-        if isinstance(item.value, dict) and not item.is_target and _other_target(item):
+    for where, item in tables:
+        if _other_target(item):
             _tell_no_target(subject, where, item)
+        elif meant := _named_class(item, annotation):
+            message, suggestion = "this mapping has no `_target_`", f"write `_target_: {meant}`"
+            subject.problem(where, item.key_place or item.place, message, item.plain(), suggestion)
+
+
+def _named_class(node: Node, annotation: object) -> str | None:
+    """Return the class that another tool would find by the name that a mapping gives, with its module."""
+    assert isinstance(node.value, dict)
+    texts = [node.value[key].value for key in OTHER_TOOLS if key in node.value]
+    kinds = [kind for kind in _classes(annotation) if _top(kind) not in sys.stdlib_module_names] if texts else []
+    found = (kind for top in kinds for kind in _subclasses(top) if str(kind.__name__) in texts)
+    return next(
+        (f"{_public_module(kind)}.{kind.__name__}" for kind in found if "<" not in str(kind.__qualname__)), None
+    )
+
+
+def _top(kind: type) -> str:
+    return str(kind.__module__).split(".")[0]
+
+
+def _subclasses(kind: type) -> Iterator[type]:
+    below: list[type] = type.__subclasses__(kind)
+    for each in below:
+        yield each
+        yield from _subclasses(each)
+
+
+def _public_module(kind: type) -> str:
+    """Return the outermost module that gives a class under its name."""
+    parts = str(kind.__module__).split(".")
+    names = [".".join(parts[:count]) for count in range(1, len(parts))]
+    modules = ((name, getattr(sys.modules.get(name), "__dict__", {})) for name in names)
+    return next((name for name, module in modules if module.get(kind.__name__) is kind), ".".join(parts))
 
 
 def _tell_no_target(subject: Subject, path: Path, node: Node) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from lighter.config.check.expressions import unknown_names
 from lighter.config.check.subject import LATE, Subject, within
@@ -13,6 +14,7 @@ from lighter.config.reference import (
     expand,
     follow,
     is_import,
+    other_level,
     parse_expression,
     reference_error,
     syntax_tree,
@@ -54,7 +56,7 @@ def _check_targets(subject: Subject, path: Path, node: Node) -> None:
         except (PathError, ConfigError) as error:
             place = within(node.place, written) if is_reference(node.value, "$") else node.place
             problems = reference_error(error, subject.tree, written, place, path).problems
-            subject.doubtful += [(target, problem) for problem in problems]
+            subject.doubtful += [(target, _of_copy(subject, written, path, problem)) for problem in problems]
     return None
 
 
@@ -65,8 +67,23 @@ def _check_raw(subject: Subject, path: Path, node: Node) -> None:
     try:
         expand(subject.tree, node, path)
     except ConfigError as error:
-        subject.doubtful += [(_target(problem), problem) for problem in error.problems]
+        for problem in error.problems:
+            text, where = str(problem.value), split(problem.path or "")
+            subject.doubtful.append((_target(problem), _of_copy(subject, text, where, problem)))
     return None
+
+
+def _of_copy(subject: Subject, text: str, path: Path, problem: Problem) -> Problem:
+    """Say of a relative reference that it was copied to where it leads nowhere, if it would lead somewhere before."""
+    try:
+        origin = follow(subject.config.root, path)[0]
+        meant = follow(subject.tree, absolute(text[1:], origin))[0]
+    except (PathError, ConfigError):
+        return problem
+    if origin == path or not text[1:].startswith(SEPARATOR):
+        return problem
+    suggestion = f"this is a copy of {join(origin)!r}, and counts from where it lands: write '{text[0]}{join(meant)}'"
+    return replace(problem, suggestion=suggestion)
 
 
 def _target(problem: Problem) -> Path:
@@ -181,4 +198,5 @@ def _tell(root: Node, subject: Subject, circle: list[Path]) -> None:
     start = circle.index(path)
     shown = {path for path, node in nodes if node.is_target or not isinstance(node.value, (dict, list))}
     around = (join(item) for item in (*circle[start:], *circle[:start], path) if item in shown)
-    subject.problem(path, node.place, f"references form a circle: {' -> '.join(around)}", node.value)
+    mend = other_level(root, str(node.value), path) if len(circle) == 1 and is_reference(node.value) else None
+    subject.problem(path, node.place, f"references form a circle: {' -> '.join(around)}", node.value, mend)

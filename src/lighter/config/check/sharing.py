@@ -69,18 +69,33 @@ def _check_schedulers(subject: Subject) -> None:
     slot = subject.slot("optimizer")
     if slot is None:
         return
-    own = [slot[0], *(path for path, _ in subject.children(*slot) if not slot[1].is_target)]
+    own = [slot[0]] if slot[1].is_target else [path for path, _ in subject.children(*slot)]
     own = [subject.behind(path)[0] for path in own]
     for path, node in subject.components:
         if path[:2] != ("system", "scheduler") or not isinstance(node.value, dict) or "optimizer" not in node.value:
             continue
         item = node.value["optimizer"]
         there, found = subject.behind((*path, "optimizer"))
-        if found is None or not found.is_target or there in own or not _is_scheduler(subject, path, node):
+        if found is None or there in own or not _is_scheduler(subject, path, node):
+            continue
+        if not found.is_target:
+            if (subject.target_name(path, node) or "").startswith(SCHEDULERS):
+                _check_several(subject, (*path, "optimizer"), item, there, found)
             continue
         message = "this is another optimizer than the one that trains"
         suggestion = f'write optimizer: "@{join(("system", "optimizer"))}"'
         subject.problem((*path, "optimizer"), item.key_place or item.place, message, item.plain(), suggestion)
+
+
+def _check_several(subject: Subject, path: Path, item: Node, there: Path, found: Node) -> None:
+    """Find a mapping or a list of optimizers in place of one of them."""
+    keys = [key for key, _ in found.items()]
+    if not keys or subject.is_told(path, item) or subject.is_told(there, found):
+        return
+    key = path[-2] if path[-2] in keys else keys[0]
+    message = f"a scheduler takes one optimizer, and this is a {'list' if isinstance(found.value, list) else 'mapping'}"
+    suggestion = f'write optimizer: "@{join((*there, key))}"'
+    subject.problem(path, item.key_place or item.place, message, item.plain(), suggestion)
 
 
 def _is_scheduler(subject: Subject, path: Path, node: Node) -> bool:

@@ -6,45 +6,22 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections import abc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import BuiltinFunctionType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
-from lighter.config.check.flows import NONE, Flow
+from lighter.config.check.arguments import EMPTY, NONE, NOTHING, Argument, Signature
+from lighter.config.check.flows import Flow
 from lighter.config.check.forwarding import Trail, follow
 from lighter.config.check.scopes import Callee, Receiver, lookup, makes_instances
 
-EMPTY = inspect.Parameter.empty
+UNSEEN = {  # what modules import for type checkers only, under names that no one gives to anything else
+    **{name: getattr(abc, name) for name in ("Callable", "Collection", "Iterable", "Iterator", "Mapping", "Sequence")},
+    **{name: getattr(typing, name) for name in ("Any", "Literal", "Optional", "Union")},
+}
 PASS_ON = type(functools.lru_cache(len))  # wraps a function, and calls it with what it is given
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a callable; `owner` is the class or function whose docstring describes it."""
-
-    name: str
-    annotation: object
-    default: object
-    owner: Any
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a callable takes, `self` and what else is bound left out.
-
-    `named` is followed through `**kwargs`; where `open`, names that are not in it may be taken too. A positional-only
-    argument is in `positional` and not in `named`, where a different argument can have its name.
-    """
-
-    positional: tuple[Argument, ...]
-    any_positional: bool
-    named: Mapping[str, Argument]
-    required: frozenset[str]
-    open: bool
-
-
-NOTHING = Signature((), False, {}, NONE, False)
 _known: dict[tuple[int, ...], tuple[Callee, Signature | None]] = {}  # by identity: what is kept cannot be confused
 
 
@@ -284,10 +261,10 @@ def _evaluated(function: FunctionType, name: str, namespace: dict[str, Any], kin
     if isinstance(written, str) and "(" in written:
         return EMPTY  # evaluating it would call something
     holder = SimpleNamespace(__annotations__={name: written}, __type_params__=getattr(function, "__type_params__", ()))
-    for owner in (None, kind):
+    for known, owner in ((namespace, None), (namespace, kind), ({**UNSEEN, **namespace}, kind)):
         try:
             local = dict(vars(owner)) if owner else {}
-            return typing.get_type_hints(holder, namespace, local, include_extras=True)[name]
+            return typing.get_type_hints(holder, known, local, include_extras=True)[name]
         except Exception:  # whatever evaluating other people's text may raise
             continue
     return EMPTY

@@ -12,9 +12,9 @@ from lighter.config.structure import STAGES, SYSTEM_TARGETS
 from lighter.config.tree import Path, is_reference, join, key_text
 from lighter.errors import Problem, did_you_mean
 
-LIGHTNING_MODULE = tuple(
-    f"{package}.core.module.LightningModule" for package in ("pytorch_lightning", "lightning.pytorch")
-)
+PACKAGES = ("pytorch_lightning", "lightning.pytorch")
+LIGHTNING_MODULE = tuple(f"{package}.core.module.LightningModule" for package in PACKAGES)
+DATAMODULE = tuple(f"{package}.core.datamodule.LightningDataModule" for package in PACKAGES)
 STEPS = {"fit": ("training_step",), "validate": ("validation_step",), "test": ("test_step",), "predict": ()}
 
 
@@ -38,7 +38,10 @@ def missing(subject: Subject, stage: str) -> Iterator[Problem]:
     if stage == "fit" and not _overrides(subject, "training_step") and subject.slot("criterion") is None:
         yield from _needs(subject, "fit", "a criterion", ("system", "criterion"))
     mode = STAGES[stage][0]
-    if _has_data(subject) or _overrides(subject, f"{mode}_dataloader"):
+    if _overrides(subject, f"{mode}_dataloader"):
+        return
+    if _has_data(subject):
+        yield from _missing_of_data(subject, stage)
         return
     path, table = subject.behind(("system", "dataloaders"))
     if table is not None and (table.is_target or not isinstance(table.value, (dict, type(None)))):
@@ -51,6 +54,24 @@ def missing(subject: Subject, stage: str) -> Iterator[Problem]:
 def _has_data(subject: Subject) -> bool:
     node = subject.find(("data",))
     return node is not None and node.value is not None
+
+
+def _missing_of_data(subject: Subject, stage: str) -> Iterator[Problem]:
+    """Yield the dataloader that a stage asks a LightningDataModule for, where its class has none."""
+    path, node = subject.behind(("data",))
+    kind = subject.target(path, node) if node is not None else None
+    if node is None or not isinstance(kind, type) or not derives_from(kind, DATAMODULE):
+        return
+    hook = f"{STAGES[stage][0]}_dataloader"
+    own = [
+        base
+        for base in kind.__mro__
+        if base is not object and not f"{base.__module__}.".startswith(tuple(f"{package}." for package in PACKAGES))
+    ]
+    functions = [item for base in own for item in vars(base).values() if inspect.isfunction(item)]
+    if not any(hook in vars(base) for base in own) and not any(hook in item.__code__.co_names for item in functions):
+        place = node.value["_target_"].place if isinstance(node.value, dict) else node.place
+        yield Problem(f"{stage} needs a {hook!r} of {kind.__name__}", place, join(path))
 
 
 def _missing_hooks(subject: Subject, stage: str) -> Iterator[Problem]:

@@ -119,10 +119,14 @@ class Subject:
     def is_misspelt(self, path: Path) -> bool:
         """Tell whether a problem is known of a key that was meant to be one of a path's."""
         names = {join(path[:depth]): repr(key_text(key)) for depth, key in enumerate(path)}
+        whole = [repr(join(path[:depth])) for depth in range(2, len(path) + 1)]
         told = [
             (problem.path.rpartition(SEPARATOR)[0], problem.suggestion or "") for problem in self.known if problem.path
         ]
-        return any(parent in names and names[parent] in suggestion for parent, suggestion in told)
+        return any(
+            (parent in names and names[parent] in suggestion) or any(meant in suggestion for meant in whole)
+            for parent, suggestion in told
+        )
 
     # --- what the stage uses
 

@@ -11,7 +11,7 @@ import typing
 from collections import abc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import Enum, Flag
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -25,12 +25,13 @@ from lighter.config.check.annotations import (
     is_list,
     takes_of,
 )
-from lighter.config.check.mends import mend, texts_among
+from lighter.config.check.mends import is_table, mend, texts_among
 from lighter.config.check.wording import WORDS, shown, spelled, words_for
 from lighter.config.reference import unescape
 from lighter.config.tree import Key, Node, Path, is_reference
 
 WIDTH = 110  # of a message
+_PYDANTIC = ("__pydantic", "__get_pydantic")
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Contradiction:
 
 @dataclass(frozen=True)
 class _Misfit:
-    """A node that fits none of the annotations in `wanted`; `got` is set where not its value but its key is wrong."""
+    """A node that fits none of the annotations in `wanted`; `is_key` where not its value but its key is wrong."""
 
     node: Node
     wanted: tuple[Any, ...]
     path: Path = ()
-    got: str = ""
+    is_key: bool = False
     suggestion: str | None = None
 
     def below(self, key: Key) -> _Misfit:
@@ -65,12 +66,15 @@ def contradiction(node: Node, annotation: object, default: object = inspect.Para
         misfit = _misfit(node, annotation)
         if misfit is None or _fits_default(node, annotation, default):
             return None
-        suggestion = misfit.suggestion or mend(misfit.node, misfit.wanted, _fits)
+        suggestion = misfit.suggestion or mend(misfit.node, misfit.wanted, _fits, default)
         if node.value is None and suggestion is None and isinstance(default, (bool, int, float, str)):
             suggestion = f"leave it out for the default, {spelled(default)}"
         words = words_for(misfit.wanted, WORDS - 10)
-        got = misfit.got or shown(misfit.node.value, WIDTH - len(f"takes {words}, not "))
-        return Contradiction(misfit.node, misfit.path, f"takes {words}, not {got}", suggestion)
+        if misfit.is_key:
+            message = f"takes {words} as a key, not {spelled(misfit.path[-1], 20)}"
+        else:
+            message = f"takes {words}, not {shown(misfit.node.value, WIDTH - len(f'takes {words}, not '))}"
+        return Contradiction(misfit.node, misfit.path, message, suggestion)
     except Exception:  # an annotation is anyone's object: one that cannot be read rules nothing out
         return None
 
@@ -80,8 +84,12 @@ def _misfit(node: Node, *annotations: object) -> _Misfit | None:
     if node.is_target or is_reference(node.value, "@%$"):
         return None
     misfits: list[_Misfit] = []
-    for alternative in alternatives_of(*annotations):
+    alternatives = alternatives_of(*annotations)
+    is_meant_as_list = is_table(node) and any(map(_is_list_only, alternatives))
+    for alternative in alternatives:
         misfit = _against(node, alternative)
+        if is_meant_as_list and _is_object(alternative):
+            misfit = _Misfit(node, (alternative,))
         if misfit is None:
             return None
         misfits.append(misfit)
@@ -114,7 +122,8 @@ def _against(node: Node, annotation: Any) -> _Misfit | None:
     takes = takes_of(origin)
     if takes is not None:
         fits = isinstance(value, takes) or (bool in takes and isinstance(value, REAL) and value in (0, 1))
-        return None if fits or (value is None and origin is NoneType) else misfit
+        no_member = isinstance(value, str) and issubclass(origin, Enum) and not _may_be_member(value, origin)
+        return None if (fits and not no_member) or (value is None and origin is NoneType) else misfit
     if hasattr(origin, "__required_keys__"):  # a TypedDict
         known = typing.get_type_hints(origin)
         keys = Literal.__getitem__(tuple(known))
@@ -127,14 +136,46 @@ def _against(node: Node, annotation: Any) -> _Misfit | None:
             return _items(node, annotation, origin)
         readable = isinstance(value, str) and origin in READABLE and (not args or not _misfit(node, args[0]))
         return None if readable or (isinstance(value, dict) and origin in ITERABLE) else misfit
-    if isinstance(value, list) and hasattr(origin, "__getitem__"):  # a list is as good as a Dataset
-        return None
-    return None if isinstance(value, dict) or _is_made_from_anything(origin) or isinstance(value, origin) else misfit
+    return None if _may_become(value, origin) else misfit
+
+
+def _may_become(value: object, kind: type) -> bool:
+    """Tell whether a value is as good as an object of a class that no literal is one of, or may be made into one."""
+    if isinstance(value, list) and hasattr(kind, "__getitem__"):  # a list is as good as a Dataset
+        return True
+    if isinstance(value, dict) and value.keys() <= getattr(kind, "__dataclass_fields__", value).keys():
+        return True
+    return _is_made_from_anything(kind) or isinstance(value, kind)
+
+
+def _is_list_only(annotation: Any) -> bool:
+    """Tell whether an annotation takes lists, and not all that can be iterated over, as a mapping can."""
+    origin = get_origin(annotation) or annotation
+    return inspect.isclass(origin) and is_list(origin) and origin not in ITERABLE
+
+
+def _is_object(annotation: Any) -> bool:
+    """Tell whether an annotation is a class that is unlike a mapping."""
+    origin = get_origin(annotation) or annotation
+    is_class = inspect.isclass(origin) and origin.__module__ != "builtins"
+    return is_class and not (hasattr(origin, "__getitem__") or _is_made_from_anything(origin))
+
+
+def _may_be_member(text: str, kind: type[Enum]) -> bool:
+    """Tell whether a text may name a member of an enumeration, or what it holds; one that reads others is unknown."""
+    reads = any("_missing_" in vars(base) for base in kind.__mro__ if base is not Enum)
+    if reads or issubclass(kind, Flag) or not kind.__members__:
+        return True
+    held = [item for member in kind for item in vars(member).values()]
+    texts = [part for item in held for part in (item if isinstance(item, (tuple, list)) else [item])]
+    known = {_normal(str(item)) for item in (*kind.__members__, *texts) if isinstance(item, (str, int))}
+    return _normal(text.removeprefix(f"{kind.__name__}.")) in known
 
 
 def _is_made_from_anything(cls: type) -> bool:
     """Tell whether nothing is known of what a class takes: a protocol, of Python's library, or one of pydantic's."""
-    known = getattr(cls, "_is_protocol", False) or hasattr(cls, "__get_pydantic_core_schema__")
+    names = (name for base in cls.__mro__ for name in vars(base))
+    known = getattr(cls, "_is_protocol", False) or any(name.startswith(_PYDANTIC) for name in names)
     return known or str(cls.__module__).split(".")[0] in (*sys.stdlib_module_names, "typing_extensions")
 
 
@@ -179,9 +220,7 @@ def _mapping(node: Node, of_keys: Any, of_value: Callable[[Key], Any]) -> _Misfi
     assert isinstance(node.value, dict)
     for key, item in node.value.items():
         if misfit := _misfit(Node(key, item.place), of_keys):
-            return _Misfit(
-                item, misfit.wanted, (key,), f"the key {spelled(key, 20)}", mend(misfit.node, misfit.wanted, _fits)
-            )
+            return _Misfit(item, misfit.wanted, (key,), True, mend(misfit.node, misfit.wanted, _fits))
         if misfit := _misfit(item, of_value(key)):
             return misfit.below(key)
     return None

@@ -70,7 +70,8 @@ def _noun(annotation: Any, depth: int = 0) -> str:
         items = list(dict.fromkeys(_plural(arg, depth) for arg in args if arg is not Ellipsis))
         if fixed and len(items) > 1:
             return f"a list of {' and '.join(_listed(_nouns(arg, depth)) for arg in args)}"
-        return _holding("a list", f"{len(args)} {items[0]}" if fixed else " and ".join(items))
+        counted = f"{len(args)} {'texts' if items == ['text'] else items[0]}" if fixed else ""
+        return _holding("a list", counted or " and ".join(items))
     return f"{'an' if origin.__name__[:1].lower() in 'aeiou' else 'a'} {origin.__name__}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,3 +47,29 @@ class Network(Base):
 
     def forward(self, features: Tensor) -> Any:
         return self.head(self.backbone(features))
+
+
+class Norm(enum.Enum):
+    BATCH = 1
+    LAYER = 2
+
+
+@dataclass
+class Shape:
+    width: int = 8
+    depth: int = 1
+
+
+class Configured(nn.Module):
+    def __init__(self, config: Shape | None = None, norm: Norm = Norm.BATCH) -> None:
+        super().__init__()
+        self.config, self.norm = config, norm
+
+
+def make(name: str, **kwargs: Any) -> nn.Module:
+    """Make a model.
+
+    Args:
+        name: the kind of model.
+    """
+    return {"wide": Network}[name](**kwargs)
