@@ -16,11 +16,11 @@ from pathlib import Path
 
 from lighter.config import compose
 from lighter.config.origin import show
-from lighter.runs.environment import packages
-from lighter.runs.flat import flatten
-from lighter.runs.git import Git
-from lighter.runs.process import this_process
-from lighter.runs.run_file import Best, Devices, Run, create_run
+from lighter.runs.record.environment import packages
+from lighter.runs.record.flat import flatten
+from lighter.runs.record.git import Git
+from lighter.runs.record.process import this_process
+from lighter.runs.record.run_file import Best, Devices, Run, create_run
 
 RUNS, EPOCHS = 1000, 50
 SOURCE = "projects/digits/config.yaml"

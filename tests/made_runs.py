@@ -9,11 +9,11 @@ from typing import Any
 
 from lighter.config import compose
 from lighter.config.origin import show
-from lighter.runs.flat import flatten
-from lighter.runs.git import Git
-from lighter.runs.metrics_file import MetricsFile
-from lighter.runs.process import this_process
-from lighter.runs.run_file import Best, Devices, Run, create_run
+from lighter.runs.record.flat import flatten
+from lighter.runs.record.git import Git
+from lighter.runs.record.metrics_file import MetricsFile
+from lighter.runs.record.process import this_process
+from lighter.runs.record.run_file import Best, Devices, Run, create_run
 
 CONFIG = """\
 vars: {lr: 0.1}

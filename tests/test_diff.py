@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lighter.cli import main
-from lighter.runs.git import Git
-from lighter.runs.run_file import Devices
+from lighter.runs.record.git import Git
+from lighter.runs.record.run_file import Devices
 from made_runs import CONFIG, LOSS, commit, make_run
 from workspace import workspace  # noqa: F401 - a fixture
 
@@ -279,7 +279,7 @@ def git(*arguments: str) -> None:
 
 
 def test_commits_and_uncommitted_changes_of_a_real_repository(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from lighter.runs.git import read_git
+    from lighter.runs.record.git import read_git
 
     def record(name: str) -> Git:
         found = read_git(here)

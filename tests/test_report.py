@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from lighter.cli import main
-from lighter.runs.run_file import Best, Devices
+from lighter.runs.record.run_file import Best, Devices
 from made_runs import LOSS, commit, make_run, write_epochs
 from workspace import workspace  # noqa: F401 - a fixture
 
@@ -178,7 +178,7 @@ def test_many_runs_are_folded_and_long_curves_thinned_out(
     page = report(capsys, "run_0")
     assert "Curves are thinned out to 2,000 points." in page
     assert len(page) < 2000 * 40 + 40_000
-    monkeypatch.setattr("lighter.runs.page.document.ALL_POINTS", 3000)
+    monkeypatch.setattr("lighter.runs.compare.page.document.ALL_POINTS", 3000)
     for number in range(1, 30):
         shutil.copytree("run_0", f"run_{number}")
     page = report(capsys, ".")

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from lighter.cli import main
-from lighter.runs.process import Process
-from lighter.runs.run_file import Best
+from lighter.runs.record.process import Process
+from lighter.runs.record.run_file import Best
 from made_runs import LOSS, commit, make_run
 from workspace import workspace  # noqa: F401 - a fixture
 

@@ -18,13 +18,13 @@ from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
 from lighter.errors import ConfigError, UsageError, did_you_mean
 from lighter.exact import Exact
 from lighter.project import import_project
-from lighter.runs.checkpoint_io import write_atomically
-from lighter.runs.continued import place_loggers
-from lighter.runs.mismatch import mismatch
-from lighter.runs.recorder import Recorder
-from lighter.runs.resume import Resumed, find_resumed
-from lighter.runs.signals import Signals
-from lighter.runs.stored import choose_checkpoint
+from lighter.runs.checkpoints.atomic_io import write_atomically
+from lighter.runs.checkpoints.mismatch import mismatch
+from lighter.runs.checkpoints.stored import choose_checkpoint
+from lighter.runs.record.recorder import Recorder
+from lighter.runs.resume.find import Resumed, find_resumed
+from lighter.runs.resume.loggers import place_loggers
+from lighter.runs.resume.signals import Signals
 from lighter.system import System
 
 Stage: TypeAlias = Literal["fit", "validate", "test", "predict"]

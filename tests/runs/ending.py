@@ -17,7 +17,7 @@ import torchmetrics.classification  # noqa: F401 - as above
 
 import lighter.report  # noqa: F401 - as above
 from lighter.cli import main
-from lighter.runs.run_file import read_run
+from lighter.runs.record.run_file import read_run
 
 SOURCES = ("config.yaml", "more.yaml")
 FIRST = Path("logs/lightning_logs/version_0")

@@ -11,7 +11,7 @@ import torch
 
 from lighter import Runner
 from lighter.errors import ConfigError
-from lighter.runs.checkpoint_file import check_checkpoint, load_checkpoint
+from lighter.runs.checkpoints.file import check_checkpoint, load_checkpoint
 from workspace import workspace  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("workspace")

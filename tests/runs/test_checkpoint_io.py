@@ -15,8 +15,8 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lighter.errors import RunError
-from lighter.runs.checkpoint_io import AtomicCheckpointIO, remove_stale, write_atomically
-from lighter.runs.run_file import read_run
+from lighter.runs.checkpoints.atomic_io import AtomicCheckpointIO, remove_stale, write_atomically
+from lighter.runs.record.run_file import read_run
 from workspace import workspace  # noqa: F401 - a fixture
 
 from .ending import FIRST, SAVED, fit, parts, said, table  # noqa: F401 - a fixture

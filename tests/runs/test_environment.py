@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lighter.runs.environment import packages
+from lighter.runs.record.environment import packages
 
 
 def test_packages_are_those_that_importlib_finds() -> None:

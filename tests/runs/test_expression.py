@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lighter.errors import UsageError
-from lighter.runs.expression import Value, parse
+from lighter.runs.compare.expression import Value, parse
 
 VALUES: dict[str, Value] = {
     "status": "completed",

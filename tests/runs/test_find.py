@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lighter.errors import UsageError
-from lighter.runs.find import DEEPEST, find_runs, read_runs
+from lighter.runs.compare.find import DEEPEST, find_runs, read_runs
 from made_runs import make_run
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from lighter.runs.metrics_file import MetricsFile
+from lighter.runs.record.metrics_file import MetricsFile
 
 
 def test_rows_are_appended_and_columns_come_as_they_are_needed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from lighter.runs.mismatch import mismatch
+from lighter.runs.checkpoints.mismatch import mismatch
 
 FILE = Path("some.ckpt")
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lighter.runs.curves import Curve, read_curves, row_at
-from lighter.runs.page.chart import Chart, draw
-from lighter.runs.page.scale import Scale, linear, logarithmic, tick_text
-from lighter.runs.page.thin import thin
+from lighter.runs.compare.curves import Curve, read_curves, row_at
+from lighter.runs.compare.page.chart import Chart, draw
+from lighter.runs.compare.page.scale import Scale, linear, logarithmic, tick_text
+from lighter.runs.compare.page.thin import thin
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)
 NAN, INF = float("nan"), float("inf")
-STYLE = (Path(__file__).parents[2] / "src/lighter/runs/page/style.css").read_text(encoding="utf-8")
+STYLE = (Path(__file__).parents[2] / "src/lighter/runs/compare/page/style.css").read_text(encoding="utf-8")
 
 
 # --- axes

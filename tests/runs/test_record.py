@@ -9,8 +9,8 @@ import torch
 
 from lighter import Runner
 from lighter._epoch import callbacks_of, wants_outputs
-from lighter.runs.record import recorded_sources
-from lighter.runs.recorder import Recorder
+from lighter.runs.checkpoints.record import recorded_sources
+from lighter.runs.record.recorder import Recorder
 from workspace import workspace  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("workspace")

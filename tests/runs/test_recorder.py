@@ -21,8 +21,8 @@ from lighter import Runner
 from lighter._epoch import callbacks_of, wants_outputs
 from lighter.cli import main
 from lighter.config import compose
-from lighter.runs.process import Process
-from lighter.runs.run_file import Run, read_run, status_of
+from lighter.runs.record.process import Process
+from lighter.runs.record.run_file import Run, read_run, status_of
 from workspace import workspace  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -48,7 +48,7 @@ class RankOneFails(pl.Callback):
 
 class Looks(pl.Callback):
     def on_train_epoch_start(self, trainer, module):
-        from lighter.runs.run_file import read_run
+        from lighter.runs.record.run_file import read_run
         self.seen = read_run(next(item.folder for item in trainer.callbacks if hasattr(item, "folder")))
 
 class OwnLogger(pl.loggers.logger.DummyLogger):
@@ -496,8 +496,8 @@ def test_a_reader_never_sees_half_a_record_and_a_kill_leaves_a_whole_one() -> No
     code = """
 import sys
 from pathlib import Path
-from lighter.runs.process import this_process
-from lighter.runs.run_file import Run, create_run, write_run
+from lighter.runs.record.process import this_process
+from lighter.runs.record.run_file import Run, create_run, write_run
 from dataclasses import replace
 run = Run("fit", "c", "w", (), (), this_process(), "now", packages={str(n): "1" for n in range(3000)})
 create_run(Path(sys.argv[1]), run)

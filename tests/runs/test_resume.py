@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lighter.config import compose
-from lighter.runs.run_file import SavedCheckpoint, read_run, write_run
+from lighter.runs.record.run_file import SavedCheckpoint, read_run, write_run
 from workspace import workspace  # noqa: F401 - a fixture
 
 from .ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture

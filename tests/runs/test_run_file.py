@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lighter.errors import ConfigError
-from lighter.runs.git import Git
-from lighter.runs.process import this_process
-from lighter.runs.run_file import Best, Devices, Run, SavedCheckpoint, create_run, read_run, write_run
+from lighter.runs.record.git import Git
+from lighter.runs.record.process import this_process
+from lighter.runs.record.run_file import Best, Devices, Run, SavedCheckpoint, create_run, read_run, write_run
 
 RUN = Run(
     stage="fit",

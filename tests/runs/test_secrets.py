@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lighter.runs.secrets import Secrets
+from lighter.runs.record.secrets import Secrets
 
 SECRETS = Secrets.of(
     {"STORE_API_KEY": "open-sesame", "PIN_KEY": "1234", "KEYBOARD": "qwertyuiop", "X_TOKEN": "/a/file/of"}

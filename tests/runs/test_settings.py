@@ -5,9 +5,9 @@ import json
 import pytest
 
 from lighter.config import compose
-from lighter.runs.flat import flatten
-from lighter.runs.run_file import Setting
-from lighter.runs.settings import differing, labels, setting
+from lighter.runs.compare.settings import differing, labels, setting
+from lighter.runs.record.flat import flatten
+from lighter.runs.record.run_file import Setting
 
 CONFIG = """\
 vars: {lr: 0.1, odd: .inf, none: null, 2: two, true: yes, empty: {}, list: [1, [2]], no: []}

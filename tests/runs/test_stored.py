@@ -15,8 +15,8 @@ from lighter import Runner
 from lighter.cli import main
 from lighter.commands._arguments import split_arguments
 from lighter.errors import ConfigError
-from lighter.runs.metrics_file import read_rows
-from lighter.runs.run_file import read_run
+from lighter.runs.record.metrics_file import read_rows
+from lighter.runs.record.run_file import read_run
 
 LOGS = Path("logs/lightning_logs")
 CONFIG = """\

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lighter.runs.text import brief, columns, duration, moment
+from lighter.runs.compare.text import brief, columns, duration, moment
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,9 @@ def run(*sides: str, json: bool = False) -> Job:
 def _run(names: tuple[str, ...], as_json: bool) -> int:
     import json
 
-    from lighter.runs.comparison import compare, data, text
-    from lighter.runs.side import read_side
-    from lighter.runs.text import write
+    from lighter.runs.compare.comparison import compare, data, text
+    from lighter.runs.compare.side import read_side
+    from lighter.runs.compare.text import write
 
     comparison = compare([read_side(name) for name in names])
     write(f"{json.dumps(data(comparison), indent=2)}\n" if as_json else text(comparison))

@@ -35,9 +35,9 @@ def run(*folders: str, out: str = "report.html") -> Job:
 
 
 def _run(folders: tuple[str, ...], out: Path) -> int:
-    from lighter.runs.atomic import write_text
-    from lighter.runs.find import read_runs
-    from lighter.runs.page import MARK, make_page
+    from lighter.runs.compare.find import read_runs
+    from lighter.runs.compare.page import MARK, make_page
+    from lighter.runs.record.atomic import write_text
 
     gc.disable()  # nothing of what is read here is thrown away
     _check_free(out, MARK)

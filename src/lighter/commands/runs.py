@@ -45,11 +45,11 @@ def run(*folders: str, sort: str | None = None, where: str | None = None, json: 
 
 
 def _run(folders: Sequence[str], by: str | None, where: str | None, form: str) -> int:
-    from lighter.runs import listing
-    from lighter.runs.expression import parse
-    from lighter.runs.find import read_runs
-    from lighter.runs.names import select, sort
-    from lighter.runs.text import write
+    from lighter.runs.compare import listing
+    from lighter.runs.compare.expression import parse
+    from lighter.runs.compare.find import read_runs
+    from lighter.runs.compare.names import select, sort
+    from lighter.runs.compare.text import write
 
     gc.disable()  # nothing of what is read here is thrown away
     expression = parse(where) if where is not None else None

@@ -23,7 +23,7 @@ from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException
 from torch.utils.data import DataLoader, get_worker_info
 
-from lighter.runs.slurm import requeue, requeue_signal
+from lighter.runs.resume.slurm import requeue, requeue_signal
 
 INTERRUPTED, TERMINATED = 130, 143  # exit statuses, as shells say them
 NAME = "interrupted"  # what the names of the checkpoints saved here begin with

@@ -12,7 +12,7 @@ from string import ascii_uppercase
 from lighter.config.dump import dump_in_one_line
 from lighter.config.tree import Node, join
 from lighter.errors import shorten
-from lighter.runs.differences import (
+from lighter.runs.compare.differences import (
     Code,
     Row,
     Setting,
@@ -21,9 +21,9 @@ from lighter.runs.differences import (
     differing_settings,
     environments,
 )
-from lighter.runs.run_file import Run, status_of
-from lighter.runs.side import Side
-from lighter.runs.text import BOLD, DIM, columns, moment, number, printable, styled
+from lighter.runs.compare.side import Side
+from lighter.runs.compare.text import BOLD, DIM, columns, moment, number, printable, styled
+from lighter.runs.record.run_file import Run, status_of
 
 VALUE = 70  # characters of a value
 COMMIT = 10

@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 from lighter.config import Config
 from lighter.config.checkpoint import SUFFIX, is_checkpoint, read_checkpoint
 from lighter.errors import ConfigError
-from lighter.runs.checkpoint import ANY, find_checkpoint
-from lighter.runs.checkpoint_file import check_checkpoint
-from lighter.runs.record import KEY
-from lighter.runs.run_file import Run, read_run
+from lighter.runs.checkpoints.file import check_checkpoint
+from lighter.runs.checkpoints.find import ANY, find_checkpoint
+from lighter.runs.checkpoints.record import KEY
+from lighter.runs.record.run_file import Run, read_run
 
 BEST, LAST, NONE = "best", "last", "none"
 

@@ -19,12 +19,12 @@ from lighter.config.checkpoint import is_checkpoint, read_checkpoint
 from lighter.config.stored import CONFIG
 from lighter.errors import ConfigError, RunError, UsageError
 from lighter.exact.callback import KEY as EXACT
-from lighter.runs.flat import flatten
-from lighter.runs.folder import root_of_runs
-from lighter.runs.lock import Lock
-from lighter.runs.record import KEY, sources_of
-from lighter.runs.run_file import NAME, Run, Setting, read_run, status_of
-from lighter.runs.secrets import Secrets
+from lighter.runs.checkpoints.record import KEY, sources_of
+from lighter.runs.record.flat import flatten
+from lighter.runs.record.folder import root_of_runs
+from lighter.runs.record.run_file import NAME, Run, Setting, read_run, status_of
+from lighter.runs.record.secrets import Secrets
+from lighter.runs.resume.lock import Lock
 from lighter.system import BATCHES_KEY
 
 DEPTH = 3  # levels below where a logger writes at which a run may lie

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lighter.runs.curves import Curve
-from lighter.runs.page.scale import Scale, linear, logarithmic, tick_text
+from lighter.runs.compare.curves import Curve
+from lighter.runs.compare.page.scale import Scale, linear, logarithmic, tick_text
 
 SIZE = 1000  # of the drawing, in its own units
 ORDER = ("val/", "test/", "train/loss", "train/metrics", "")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from lighter.errors import UsageError, did_you_mean
-from lighter.runs.expression import Expression, Value
-from lighter.runs.find import Found
-from lighter.runs.run_file import Run
-from lighter.runs.settings import SEPARATOR, TARGET, differing, setting
+from lighter.runs.compare.expression import Expression, Value
+from lighter.runs.compare.find import Found
+from lighter.runs.compare.settings import SEPARATOR, TARGET, differing, setting
+from lighter.runs.record.run_file import Run
 
 SUFFIX = "/epoch"  # of a metric's name, which may be left out
 BEST = " (best)"

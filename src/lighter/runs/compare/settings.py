@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from lighter.runs.run_file import Setting
+from lighter.runs.record.run_file import Setting
 
 SEPARATOR = "::"  # as in lighter.config.tree, which would take its time to import
 TARGET = f"{SEPARATOR}_target_"

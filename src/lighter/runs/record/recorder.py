@@ -22,23 +22,23 @@ from lighter.config.checkpoint import is_checkpoint
 from lighter.config.origin import show
 from lighter.config.tree import Node, join, nodes
 from lighter.errors import ConfigError, LighterError, shorten
-from lighter.runs.atomic import keep_text, write_text
-from lighter.runs.checkpoint_io import remove_stale
-from lighter.runs.continued import continue_loggers, follow_checkpoints
-from lighter.runs.environment import packages
-from lighter.runs.epochs import Epochs
-from lighter.runs.flat import flatten
-from lighter.runs.folder import loggers_with_folders, take_folder
-from lighter.runs.git import Git, read_git
-from lighter.runs.lock import Lock
-from lighter.runs.metrics_file import MetricsFile
-from lighter.runs.process import this_process
-from lighter.runs.progress import best_checkpoints, devices_of, inside, logged_values, saved_checkpoints
-from lighter.runs.record import KEY, sources_of
-from lighter.runs.resume import Resumed
-from lighter.runs.run_file import Resumption, Run, Status, read_run, write_run
-from lighter.runs.secrets import Secrets
-from lighter.runs.signals import INTERRUPTED
+from lighter.runs.checkpoints.atomic_io import remove_stale
+from lighter.runs.checkpoints.record import KEY, sources_of
+from lighter.runs.record.atomic import keep_text, write_text
+from lighter.runs.record.environment import packages
+from lighter.runs.record.epochs import Epochs
+from lighter.runs.record.flat import flatten
+from lighter.runs.record.folder import loggers_with_folders, take_folder
+from lighter.runs.record.git import Git, read_git
+from lighter.runs.record.metrics_file import MetricsFile
+from lighter.runs.record.process import this_process
+from lighter.runs.record.progress import best_checkpoints, devices_of, inside, logged_values, saved_checkpoints
+from lighter.runs.record.run_file import Resumption, Run, Status, read_run, write_run
+from lighter.runs.record.secrets import Secrets
+from lighter.runs.resume.find import Resumed
+from lighter.runs.resume.lock import Lock
+from lighter.runs.resume.loggers import continue_loggers, follow_checkpoints
+from lighter.runs.resume.signals import INTERRUPTED
 
 CONFIG, PATCH, EPOCHS = "config.yaml", "uncommitted.patch", "epochs.csv"
 ERROR = 4000  # characters of an error's text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lighter.config.tree import Node, join, nodes
-from lighter.runs.run_file import Setting
+from lighter.runs.record.run_file import Setting
 
 
 def flatten(root: Node) -> dict[str, Setting]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from lighter.runs.run_file import Run, Setting
-from lighter.runs.settings import differing
+from lighter.runs.compare.settings import differing
+from lighter.runs.record.run_file import Run, Setting
 
 
 def distinctions(runs: Sequence[Run]) -> list[dict[str, Setting]]:

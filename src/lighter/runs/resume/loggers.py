@@ -14,9 +14,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
-from lighter.runs.folder import loggers_with_folders
-from lighter.runs.metrics_file import MetricsFile, read_rows
-from lighter.runs.resume import Position, Resumed
+from lighter.runs.record.folder import loggers_with_folders
+from lighter.runs.record.metrics_file import MetricsFile, read_rows
+from lighter.runs.resume.find import Position, Resumed
 
 
 class _Continued(ExperimentWriter):

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
-from lighter.runs.differences import Row, compare_metrics, environments
-from lighter.runs.find import Found
-from lighter.runs.names import BEST, SUFFIX, metrics_of
-from lighter.runs.page.chart import rank, swatch
-from lighter.runs.settings import differing
-from lighter.runs.text import brief, duration, moment, number
+from lighter.runs.compare.differences import Row, compare_metrics, environments
+from lighter.runs.compare.find import Found
+from lighter.runs.compare.names import BEST, SUFFIX, metrics_of
+from lighter.runs.compare.page.chart import rank, swatch
+from lighter.runs.compare.settings import differing
+from lighter.runs.compare.text import brief, duration, moment, number
 
 COMMIT = 10
 

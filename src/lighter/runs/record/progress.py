@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from lighter.runs.run_file import Best, Devices, SavedCheckpoint
-from lighter.runs.signals import Signals
+from lighter.runs.record.run_file import Best, Devices, SavedCheckpoint
+from lighter.runs.resume.signals import Signals
 
 
 def logged_values(trainer: pl.Trainer) -> dict[str, torch.Tensor]:

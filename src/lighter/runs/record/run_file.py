@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from lighter.errors import ConfigError
-from lighter.runs.atomic import create_text, write_text
-from lighter.runs.git import Git
-from lighter.runs.process import Process, is_alive
+from lighter.runs.record.atomic import create_text, write_text
+from lighter.runs.record.git import Git
+from lighter.runs.record.process import Process, is_alive
 
 NAME = "run.json"
 FORMAT = 1

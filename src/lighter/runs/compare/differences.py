@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lighter.config.tree import Node
 from lighter.config.tree import Path as ConfigPath
-from lighter.runs.git import commits_apart
-from lighter.runs.run_file import Run
+from lighter.runs.record.git import commits_apart
+from lighter.runs.record.run_file import Run
 
 PATCH = "uncommitted.patch"
 

@@ -7,13 +7,13 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from lighter.runs.expression import Value
-from lighter.runs.find import Found
-from lighter.runs.names import FIELDS, SUFFIX, metric, modes
-from lighter.runs.neighbours import distinctions
-from lighter.runs.run_file import as_data
-from lighter.runs.settings import SEPARATOR, labels
-from lighter.runs.text import BOLD, GREEN, RED, YELLOW, brief, columns, duration, moment, number, styled
+from lighter.runs.compare.expression import Value
+from lighter.runs.compare.find import Found
+from lighter.runs.compare.names import FIELDS, SUFFIX, metric, modes
+from lighter.runs.compare.neighbours import distinctions
+from lighter.runs.compare.settings import SEPARATOR, labels
+from lighter.runs.compare.text import BOLD, GREEN, RED, YELLOW, brief, columns, duration, moment, number, styled
+from lighter.runs.record.run_file import as_data
 
 MOST_METRICS = 4  # columns of a table
 STATUS_STYLES = {"completed": GREEN, "failed": RED, "killed": RED, "interrupted": YELLOW}

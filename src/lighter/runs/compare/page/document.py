@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
-from lighter.runs.curves import Curve, read_curves
-from lighter.runs.find import Found
-from lighter.runs.names import SUFFIX, modes
-from lighter.runs.page import tables
-from lighter.runs.page.chart import Chart, draw, rank, swatch
-from lighter.runs.page.labels import legend_of, names_of
-from lighter.runs.page.thin import thin
+from lighter.runs.compare.curves import Curve, read_curves
+from lighter.runs.compare.find import Found
+from lighter.runs.compare.names import SUFFIX, modes
+from lighter.runs.compare.page import tables
+from lighter.runs.compare.page.chart import Chart, draw, rank, swatch
+from lighter.runs.compare.page.labels import legend_of, names_of
+from lighter.runs.compare.page.thin import thin
 
 MARK = '<meta name="generator" content="lighter report">'
 MOST_POINTS = 2000  # of a curve

@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 from lighter.errors import shorten
-from lighter.runs.find import Found
-from lighter.runs.names import FIELDS
-from lighter.runs.neighbours import distinctions
-from lighter.runs.settings import labels
-from lighter.runs.text import brief
+from lighter.runs.compare.find import Found
+from lighter.runs.compare.names import FIELDS
+from lighter.runs.compare.neighbours import distinctions
+from lighter.runs.compare.settings import labels
+from lighter.runs.compare.text import brief
 
 MOST_SETTINGS = 4
 WIDTH = 72

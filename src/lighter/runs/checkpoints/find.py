@@ -13,9 +13,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lighter.config import Config
 from lighter.errors import ConfigError, did_you_mean
-from lighter.runs.checkpoint_file import check_checkpoint, load_checkpoint
-from lighter.runs.record import recorded_sources, sources_of
-from lighter.runs.signals import NAME as INTERRUPTED
+from lighter.runs.checkpoints.file import check_checkpoint, load_checkpoint
+from lighter.runs.checkpoints.record import recorded_sources, sources_of
+from lighter.runs.resume.signals import NAME as INTERRUPTED
 
 ANY = "--ckpt PATH takes any"
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lighter.errors import ConfigError, UsageError
-from lighter.runs.run_file import NAME, Run, read_run, status_of
+from lighter.runs.record.run_file import NAME, Run, read_run, status_of
 
 DEEPEST = 12  # levels below the folder that is searched
 PASSED_OVER = ("checkpoints", "node_modules", "site-packages", "__pycache__")  # and hidden ones

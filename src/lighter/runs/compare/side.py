@@ -17,9 +17,9 @@ from lighter.config.tree import Key, Node, step
 from lighter.config.tree import Path as ConfigPath
 from lighter.errors import ConfigError, shorten
 from lighter.project import project_folder
-from lighter.runs.curves import row_at
-from lighter.runs.names import metrics_of
-from lighter.runs.run_file import NAME, Run, read_run
+from lighter.runs.compare.curves import row_at
+from lighter.runs.compare.names import metrics_of
+from lighter.runs.record.run_file import NAME, Run, read_run
 
 Kind: TypeAlias = Literal["run", "checkpoint", "config"]
 

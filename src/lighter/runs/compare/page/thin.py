@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lighter.runs.curves import Curve
+from lighter.runs.compare.curves import Curve
 
 
 def thin(curve: Curve, most: int) -> Curve:

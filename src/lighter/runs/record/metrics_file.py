@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from lighter.runs.atomic import write_text
+from lighter.runs.record.atomic import write_text
 
 Row = Mapping[str, float | int]
 

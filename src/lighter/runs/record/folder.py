@@ -9,7 +9,7 @@ from typing import TypeGuard
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from lighter.runs.run_file import Run, create_run
+from lighter.runs.record.run_file import Run, create_run
 
 SHARED = "lighter_logs"  # holds the records of runs whose logger has no folder for each run
 

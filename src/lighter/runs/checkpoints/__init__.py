@@ -1,0 +1,1 @@
+"""The checkpoints of runs: which one is meant, and what is in it."""

@@ -1,0 +1,1 @@
+"""Runs read back: listed, compared, drawn. Nothing of it imports torch."""
