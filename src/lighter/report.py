@@ -18,6 +18,7 @@ from rich.table import Table
 
 from lighter.callbacks import FileWriter, TableWriter
 from lighter.runner import Runner
+from lighter.runs.resume.find import Resumed
 from lighter.system import System
 
 _SUFFIX = "/epoch"
@@ -96,9 +97,9 @@ class Report:
             rows.append(("saved", saved))
         rows.append(("results", self._results))
         if trainer.interrupted and runner.stage == "fit":
-            rows.append(("go on", _command("fit", runner, "--resume")))
+            rows.append(("go on", _next(runner, "fit", "--resume")))
         elif best and _has_test(runner):
-            rows.append(("test it", _command("test", runner, "--ckpt", best)))
+            rows.append(("test it", _next(runner, "test")))
         self._rows(rows)
 
     def _how_it_went(self, runner: Runner) -> str:
@@ -167,7 +168,11 @@ def _results(runner: Runner) -> str:
     return ", ".join(paths) or "nowhere: no callback of the config writes predictions"
 
 
-def _command(stage: str, runner: Runner, *flags: str) -> str:
+def _next(runner: Runner, stage: str, *flags: str) -> str:
+    """Return the command that goes on with what a run has left; without a record it needs the config again."""
+    if runner.recorder.left is not None:
+        return shlex.join(["lighter", stage, os.path.relpath(runner.recorder.left[0]), *flags])
+    flags = flags or ("--ckpt", _best_checkpoint(runner.trainer))
     return shlex.join(["lighter", stage, *runner.config.sources, *runner.config.overrides, *flags])
 
 
@@ -186,8 +191,13 @@ def _which_run(runner: Runner) -> str:
     if resumed is None:
         return "a new one, as there is none of this config with these overrides to go on with"
     if resumed.checkpoint is None:
-        return f"begins anew, as it was {resumed.status} before it had saved anything"
-    return f"goes on from step {resumed.position.step}; it was {resumed.status}"
+        return f"begins anew, as it {_end_of(resumed)} before it had saved anything"
+    return f"goes on from step {resumed.position.step}; it {_end_of(resumed)}"
+
+
+def _end_of(resumed: Resumed) -> str:
+    ends = {"completed": "was completed", "interrupted": "was interrupted", "failed": "had failed"}
+    return ends.get(resumed.status, "was killed")
 
 
 def _has_test(runner: Runner) -> bool:

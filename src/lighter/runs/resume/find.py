@@ -88,6 +88,8 @@ def find_resumed(trainer: pl.Trainer, config: Config) -> Resumed | None:
         lock.release()
         return Resumed(folder, run, status, done, lock)
     checkpoint, content = _checkpoint(folder, run, chosen)
+    if status == "completed" and "system::scheduler" in config:
+        _check_schedulers(folder, content)
     return Resumed(folder, run, status, done, lock, checkpoint, _position(content) if content else Position())
 
 
@@ -261,6 +263,16 @@ def _check_sums(path: Path) -> None:
                         pass
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise ConfigError(f"{str(path)!r} is damaged: {error}") from error
+
+
+def _check_schedulers(folder: Path, content: Mapping[Any, Any]) -> None:
+    """Refuse to go on with a scheduler that has come to the end of a length that is kept in the checkpoint."""
+    for state in content.get("lr_schedulers", ()):
+        length, done = (state.get(name) for name in ("total_steps", "last_epoch"))
+        if isinstance(length, int) and isinstance(done, int) and done >= length:
+            message = f"the scheduler of the run in {str(folder)!r} has taken all of its {length} steps"
+            mend = "go on without it: '~system::scheduler'; or begin a new run, which is as long as it shall be"
+            raise RunError(message, suggestion=mend)
 
 
 def _position(content: Mapping[Any, Any]) -> Position:

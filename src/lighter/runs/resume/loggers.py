@@ -32,6 +32,7 @@ class _Continued(ExperimentWriter):
 
 def place_loggers(trainer: pl.Trainer, resumed: Resumed) -> None:
     """Let loggers write where those of a run did."""
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # as it has to
     folders = [Path(resumed.folder, place) for place in resumed.run.logs or [""]]
     for logger, folder in zip(loggers_with_folders(trainer), folders, strict=False):
         _place(logger, folder)
