@@ -33,7 +33,9 @@ def test_a_checkpoint_carries_config_sources_and_overrides_as_plain_data() -> No
     assert set(record) == {"config", "sources", "overrides", "hidden", "run", "epoch", "seen"}
     assert record["sources"] == [str(Path("config.yaml").resolve())]
     assert record["overrides"] == [*QUIET, odd]
-    assert repr(record["config"]) == repr(runner.config.plain())
+    config = runner.config.plain()
+    assert isinstance(config, dict)
+    assert repr(record["config"]) == repr(config | {"project": str(Path("proj").resolve())})
     assert record["config"]["trainer"]["max_epochs"] == 1
     assert plain_types(record) <= {dict, list, str, int, float, bool, type(None)}
 
