@@ -83,7 +83,6 @@ def test_runs_of_other_config_files_are_no_neighbours(here: Path, capsys: pytest
     assert [line.split()[6:] for line in said(capsys).splitlines()[1:]] == [[], ["odd=1"], ["odd=2"]]
 
 
-@pytest.mark.usefixtures("workspace")
 def test_a_project_is_the_same_however_a_run_names_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder, written in {"more/a": "code", "more/b": str(here / "code"), "more/c": "other"}.items():
         make_run(folder, f"project={written}", source="projects.yaml", project=str(here / written))
@@ -93,6 +92,7 @@ def test_a_project_is_the_same_however_a_run_names_its_folder(here: Path, capsys
     assert capsys.readouterr().out.count("project=") == 3
 
 
+@pytest.mark.usefixtures("workspace")
 def test_real_runs_are_listed_with_the_metrics_that_they_have(capsys: pytest.CaptureFixture[str]) -> None:
     quiet = ["trainer::enable_progress_bar=false", "trainer::max_epochs=1"]
     keep = "trainer::callbacks=[{_target_: pytorch_lightning.callbacks.ModelCheckpoint, monitor: val/loss/epoch}]"

@@ -392,13 +392,13 @@ def test_adapters_show_what_they_take_and_each_transform(capsys: pytest.CaptureF
         "  batch                       dict    4 items\n"
         '  batch["point"]              Tensor  [8, 4]   float32  cpu     # … #\n'
         '  batch["label"]              Tensor  [8]      int64    cpu     0 … 1\n'
-        "  batch[\"name\"]               list    8 items  str              'point-11', …\n"
+        "  batch[\"name\"]               list    8 items  str              'point-10', …\n"
         '  batch["extra"]              dict    1 item\n'
         '  batch["extra"]["weight"]    Tensor  [8]      float64  cpu     all 1\n'
         "batch adapter BatchAdapter\n"
         '  input ← batch["point"]      Tensor  [8, 4]   float32  cpu     # … #\n'
         '  target ← batch["label"]     Tensor  [8]      int64    cpu     0 … 1\n'
-        "  identifier ← batch[\"name\"]  list    8 items  str              'point-11', …\n"
+        "  identifier ← batch[\"name\"]  list    8 items  str              'point-10', …\n"
         "model Linear\n"
         "  pred                        Tensor  [8, 2]   float32  cpu     # … #\n"
         "criterion adapter\n"
@@ -619,13 +619,13 @@ BATCH = (
 
 
 def test_a_dataset_that_fails_shows_the_index(capsys: pytest.CaptureFixture[str]) -> None:
-    section = failed(capsys, OSError, "sample 11 is broken", f"{TRAIN}::dataset::_target_=more.Broken")
-    assert section == "✗ dataset Broken failed; it received\n  index  int                         11\n"
+    section = failed(capsys, OSError, "sample 10 is broken", f"{TRAIN}::dataset::_target_=more.Broken")
+    assert section == "✗ dataset Broken failed; it received\n  index  int                         10\n"
 
 
 def test_a_failure_in_a_worker_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
     broken = [f"{TRAIN}::dataset::_target_=more.Broken", f"{TRAIN}::num_workers=1"]
-    section = failed(capsys, OSError, "sample 11 is broken", *broken)
+    section = failed(capsys, OSError, "sample 10 is broken", *broken)
     assert section.startswith("✗ dataloader failed; it received\n  ?  ")
     assert section.endswith("in a worker process: num_workers=0 shows it\n")
 

@@ -131,14 +131,15 @@ class Runner:
         self.record()
         try:
             with self.signals.heard():
-                result = self._start()
+                result = self.start_unrecorded()
         except BaseException as error:
             self.recorder.close(error)
             raise
         self.recorder.close()
         return result
 
-    def _start(self) -> Any:
+    def start_unrecorded(self) -> Any:
+        """Run the prepared stage, leave no record of it, and return what the Trainer returned."""
         stage = getattr(self.trainer, self.stage)
         ckpt_path = str(self.checkpoint) if self.checkpoint else None
         try:

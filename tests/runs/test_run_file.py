@@ -79,7 +79,7 @@ def test_what_is_no_record_is_an_error_that_names_it(tmp_path: Path, text: str) 
 
 
 def test_reading_needs_no_torch() -> None:
-    modules = [f"lighter.runs.{name}" for name in ("run_file", "environment", "git", "metrics_file", "secrets")]
+    modules = [f"lighter.runs.record.{name}" for name in ("run_file", "environment", "git", "metrics_file", "secrets")]
     code = f"import sys, {', '.join(modules)}\nprint([name for name in ('torch', 'numpy') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -64,7 +64,7 @@ class SeededDataset(Dataset[Any]):
 
     def _batch(self, indices: list[Any]) -> Any:
         at_once = getattr(self.dataset, "__getitems__", None)
-        return at_once(indices) if at_once else [self.dataset[index] for index in indices]
+        return at_once(indices) if at_once else [self._sample(index) for index in indices]
 
     def _seed(self, seed: int) -> None:
         seed_generators(seed)

@@ -7,10 +7,12 @@ import traceback
 from types import FrameType
 
 from lighter.adapters import name_of
+from lighter.exact.dataset import SeededDataset
 from lighter.trace.values import Row, rows_of
 from lighter.trace.way import Section
 
 FETCHERS = "pytorch_lightning.loops.fetchers"  # what asks a dataloader for a batch
+EXACT_FETCH = SeededDataset.__module__  # the same, of an exact run
 TORCH_FETCH = "torch.utils.data._utils.fetch"  # what asks a dataset for its samples, and the collate function
 
 
@@ -30,12 +32,14 @@ def loading_failure(error: BaseException) -> Section | None:
     if "collate_fn" in linecache.getline(frame.f_code.co_filename, line):
         name, rows = name_of(fetcher.collate_fn), rows_of("samples", frame.f_locals.get("data"))
         return Section("collate function", [name], rows, failed=True)
-    return Section("dataset", [name_of(fetcher.dataset)], _index([frame for frame, _ in fetching]), failed=True)
+    own = [frame for frame, _ in frames if _module(frame) == EXACT_FETCH]
+    dataset = fetcher.dataset.dataset if own else fetcher.dataset
+    return Section("dataset", [name_of(dataset)], _index(own or [frame for frame, _ in fetching]), failed=True)
 
 
 def _index(frames: list[FrameType]) -> list[Row]:
     """Return the row of the index that a dataset was given; none of an iterable one."""
-    for name in ("idx", "possibly_batched_index"):
+    for name in ("idx", "index", "indices", "possibly_batched_index"):
         for frame in frames:
             if name in frame.f_locals and not hasattr(frame.f_locals.get("self"), "dataset_iter"):
                 return rows_of("index", frame.f_locals[name])

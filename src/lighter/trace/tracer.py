@@ -28,6 +28,7 @@ from torch.optim import Optimizer
 from lighter._epoch import callbacks_of
 from lighter.config import Config
 from lighter.errors import LighterError, RunError
+from lighter.exact import Exact
 from lighter.runner import Runner, Stage
 from lighter.system import System
 from lighter.trace.loading import loading_failure
@@ -69,7 +70,7 @@ class Tracer(pl.Callback):
         """
         try:
             with _quiet():
-                self.runner.start()
+                self.runner.start_unrecorded()
         except LighterError as error:
             if not self.ways:
                 raise
@@ -83,7 +84,8 @@ class Tracer(pl.Callback):
 
     def _change_trainer(self) -> None:
         trainer, runner = self.trainer, self.runner
-        callbacks_of(trainer)[:] = [self]
+        exact = (callback for callback in callbacks_of(trainer) if isinstance(callback, Exact))
+        callbacks_of(trainer)[:] = [*exact, self]  # for the batch that the run would begin with
         if trainer.loggers:
             trainer.loggers = [_Logged(self)]
         trainer.profiler = PassThroughProfiler()  # type: ignore[attr-defined]  # Lightning does not declare it
@@ -259,6 +261,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PossibleUserWarning)
+            warnings.filterwarnings("ignore", "This run may not be repeated or resumed exactly")
             warnings.filterwarnings("ignore", r".*lr_scheduler\.step", UserWarning)
             yield
     finally:
