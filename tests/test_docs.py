@@ -50,7 +50,7 @@ OTHER_COMMANDS = {
     ".venv/bin/pytest",
     "source .venv/bin/activate",
     "pre-commit install",
-    "pytest -n 2",
+    "pytest",
     "ruff check",
     "ruff format --check",
     "mypy",

@@ -10,7 +10,10 @@ import pytest
 
 from .kill import VARIANTS, differing, final, fork, start, wait
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is multi-threaded, use of fork")
+pytestmark = [
+    pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway
+    pytest.mark.filterwarnings("ignore:.*is multi-threaded, use of fork"),
+]
 
 
 def test_a_command_that_is_killed_ends_as_one_that_never_was(tmp_path: Path) -> None:

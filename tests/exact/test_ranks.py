@@ -15,6 +15,7 @@ from .modules import Plain
 from .parts import KeepAll, Memory, Noisy, Result, differences, loader, make, result
 
 pytestmark = [
+    pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway
     pytest.mark.filterwarnings("ignore:No (posi|nega)tive samples in targets"),
     pytest.mark.filterwarnings("ignore:.*is multi-threaded, use of fork"),
     pytest.mark.filterwarnings("ignore:It is recommended to use .*sync_dist"),

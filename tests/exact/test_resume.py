@@ -25,6 +25,7 @@ from .modules import Data, Manual, Plain
 from .parts import EPOCHS, FEATURES, KeepAll, Noisy, Stream, both, by_weight, differences, loader, mixing, run
 
 pytestmark = [
+    pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway
     pytest.mark.filterwarnings("ignore:No (posi|nega)tive samples in targets"),
     pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback with a model that overrides"),
     pytest.mark.filterwarnings("ignore:This run may not be .* (Knowing loads in a way of its own|Stream is an)"),

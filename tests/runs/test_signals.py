@@ -18,7 +18,10 @@ from workspace import workspace  # noqa: F401 - a fixture
 
 from .ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.usefixtures("workspace", "parts")
+pytestmark = [
+    pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway
+    pytest.mark.usefixtures("workspace", "parts"),
+]
 
 SLURM = {
     "SLURM_JOB_ID": "4711",

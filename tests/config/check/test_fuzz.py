@@ -26,6 +26,8 @@ from lighter.errors import LighterError, Problem, render, render_all
 
 from . import inputs
 
+pytestmark = pytest.mark.no_cover  # thousands of calls that other tests make too, which tracing would slow down
+
 COUNT = 10_000
 SLOW = 1.0  # seconds of processor time that one input may take
 HANG = 10  # seconds until it is interrupted

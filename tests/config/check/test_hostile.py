@@ -20,6 +20,8 @@ from lighter.errors import render_all
 
 from . import traps
 
+pytestmark = pytest.mark.no_cover  # thousands of calls that other tests make too, which tracing would slow down
+
 READ_ONLY = [  # what must run nothing; a new command that only reads goes here
     ["show"],
     ["show", "--origin"],

@@ -18,6 +18,8 @@ from lighter.config.tree import Node, is_reference, nodes
 from lighter.config.tree import Path as ConfigPath
 from lighter.errors import Problem, render_all
 
+pytestmark = pytest.mark.no_cover  # thousands of calls that other tests make too, which tracing would slow down
+
 ROOT = Path(__file__).parents[3]
 FILES = [
     ROOT / "projects/digits/config.yaml",
