@@ -48,6 +48,8 @@ def read_checkpoint(path: str) -> Mapping[object, object]:
             raise _refuse(path, "is a folder, and not a sharded checkpoint that says what it holds")
     try:
         content = read_pickle(_pickle(path, file))
+    except ConfigError:  # which is a ValueError too
+        raise
     except FileNotFoundError as error:
         siblings = (item.name for item in Path(path).parent.glob(f"*{SUFFIX}"))
         message = f"there is no checkpoint {path!r}"
