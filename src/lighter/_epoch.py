@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Epoch:
     logs_values: bool
     logs_loss: bool
     monitored: frozenset[str]
+    weights: Sequence[Mapping[int, float]]  # of this rank's batches, by loader
     now: tuple[int, int] | None = None  # epoch and batch of the last training step
     batches: int = 0
     losses: Losses = field(default_factory=Losses)
@@ -52,6 +53,10 @@ class Epoch:
     @property
     def is_evaluation(self) -> bool:
         return self.mode in ("val", "test")
+
+    def weight(self, batch_idx: int, dataloader_idx: int = 0) -> float:
+        """Return how much a batch of this rank counts in a mean over the ranks; nothing if another rank has it."""
+        return self.weights[dataloader_idx].get(batch_idx, 1.0) if self.weights else 1.0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the epoch has summed up so far on this rank."""

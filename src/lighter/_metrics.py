@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from pytorch_lightning.utilities import move_data_to_device
-from torch import Tensor
+from torch import Tensor, distributed
 from torchmetrics import Metric, MetricCollection
+from torchmetrics.utilities import dim_zero_cat
 
 from lighter.errors import ConfigError
 
@@ -64,6 +65,7 @@ class SharedMetrics:
 
     def compute(self) -> dict[str, Any]:
         """Return the values over all updates of all ranks; a rank may have had none."""
+        _shape_empty_states(_metrics_in(self.collection))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*was called before the ``update`` method")
             return self.collection.compute()
@@ -102,6 +104,33 @@ def load_metric_state(metric: Metric, state: Mapping[str, Any]) -> None:
 
 def _metrics_in(collection: MetricCollection) -> list[tuple[str, Metric]]:
     return [(path, module) for path, module in collection.named_modules() if isinstance(module, Metric)]
+
+
+def _shape_empty_states(metrics: Sequence[tuple[str, Metric]]) -> None:
+    """Give list states without an entry on this rank the form that they have on others, as gathering takes but one."""
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+        return
+    states = [
+        (f"{path}.{name}", metric, name)
+        for path, metric in metrics
+        for name, default in metric._defaults.items()
+        if isinstance(default, list) and metric._reductions[name] is dim_zero_cat
+    ]
+    if not states:
+        return
+    forms = {key: _form(entries) for key, metric, name in states if (entries := getattr(metric, name))}
+    everyones: list[dict[str, Any]] = [{}] * distributed.get_world_size()
+    distributed.all_gather_object(everyones, forms)
+    known = {key: form for of_rank in everyones for key, form in of_rank.items()}
+    for key, metric, name in states:
+        if key in known and key not in forms:
+            shape, dtype = known[key]
+            setattr(metric, name, [torch.zeros((0, *shape), dtype=dtype, device=metric.device)])
+
+
+def _form(entries: Any) -> tuple[tuple[int, ...], torch.dtype]:
+    """Return the shape of one row of a list state, and its type."""
+    return tuple(entries[0].shape[1:]), entries[0].dtype
 
 
 def _batch_copy(collection: MetricCollection) -> MetricCollection:

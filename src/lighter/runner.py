@@ -17,6 +17,7 @@ from lighter.config.resolve import Resolver
 from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
 from lighter.errors import ConfigError, UsageError, did_you_mean
 from lighter.exact import Exact
+from lighter.exact.distribute import distribute_batches
 from lighter.project import import_project
 from lighter.runs.checkpoints.atomic_io import write_atomically
 from lighter.runs.checkpoints.mismatch import mismatch
@@ -89,6 +90,7 @@ class Runner:
             pl.seed_everything(self.seed, workers=True, verbose=False)
         self.trainer = _instance(resolver, "trainer", pl.Trainer, self._trainer(resolver))
         write_atomically(self.trainer)
+        distribute_batches(self.trainer, seeded=self.seed is not None)
         self.recorder = Recorder(config, stage, seed=self.seed, project=project)
         self.signals = Signals(self.trainer, lambda: self.recorder.folder)
         callbacks_of(self.trainer).insert(0, self.recorder)  # those that save checkpoints stay last

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import CombinedLoader, rank_zero_warn
 from pytorch_lightning.utilities.memory import recursive_detach
 from torch import Tensor, nn
 
+from lighter._distributed import weights_of
 from lighter._epoch import Epoch, extra_arguments, monitored_steps, wants_outputs
 from lighter._losses import count_samples, loss_name, named_losses
 from lighter._metrics import SharedMetrics, collections_by_mode, scalars
@@ -135,15 +136,15 @@ class System(pl.LightningModule):
         epoch, now = self._epochs.get("train"), (self.current_epoch, batch_idx)
         # an optimizer such as LBFGS asks for the loss of a batch several times; it counts once
         again = epoch is not None and epoch.now == now and self.automatic_optimization and self._trainer is not None
-        made = self._step("train", batch, first=batch_idx == 0 and not again, again=again)
+        made = self._step("train", batch, (batch_idx, 0), again=again)
         self._epochs["train"].now = now
         return made
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        return self._step("val", batch, first=batch_idx == dataloader_idx == 0)
+        return self._step("val", batch, (batch_idx, dataloader_idx))
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        return self._step("test", batch, first=batch_idx == dataloader_idx == 0)
+        return self._step("test", batch, (batch_idx, dataloader_idx))
 
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> dict[str, Any]:  # noqa: ARG002
         try:
@@ -185,16 +186,14 @@ class System(pl.LightningModule):
         for name in [name for name in own if name.startswith(BESIDE_MODEL) and given and name not in given]:
             given[name] = own[name]
 
-    def _step(self, mode: str, batch: Any, *, first: bool = False, again: bool = False) -> Any:
+    def _step(self, mode: str, batch: Any, index: tuple[int, int] | None = None, *, again: bool = False) -> Any:
         """Run one step, and return the output dict where someone reads it, else only the loss.
 
-        One that is run `again` on its batch is neither counted nor logged.
+        The index is that of the batch and of its loader. A step that is run `again` on its batch, or on samples that
+        another rank has, is neither counted nor logged.
         """
-        epoch = self._epochs.get(mode) or self._begin_epoch(mode)
-        if first and epoch.batches:
-            hook = f"on_{STAGE_WORDS[mode]}_epoch_end"
-            raise ConfigError(f"{type(self).__name__}.{hook} must call super().{hook}(), which ends the epoch")
-        epoch.batches += not again
+        epoch, weight = self._begin_step(mode, index, again=again)
+        again = again or not weight
         input, target, identifier = _unpack(epoch, batch)  # noqa: A001 - the word for it
         pred = self._predict(epoch, input)
         loss: Tensor | None = None
@@ -205,6 +204,8 @@ class System(pl.LightningModule):
                 epoch.losses.add(losses, count_samples(input, target, identifier))
         if not epoch.is_evaluation:
             pred = pred.detach() if isinstance(pred, Tensor) else recursive_detach(pred)
+        if loss is not None and mode == "train" and weight != 1:
+            loss = loss * weight  # so that the ranks' mean of the gradients is that over their samples
         log = not again and (epoch.logs_values or epoch.logs_loss) and self._is_log_step(epoch)
         metrics: dict[str, Any] | None = None
         if epoch.metrics is not None and not again:
@@ -222,6 +223,15 @@ class System(pl.LightningModule):
         if losses and "" not in losses:
             output["losses"] = losses
         return output
+
+    def _begin_step(self, mode: str, index: tuple[int, int] | None, *, again: bool) -> tuple[Epoch, float]:
+        """Return the epoch that the step is of, and how much its batch counts in a mean over the ranks."""
+        epoch = self._epochs.get(mode) or self._begin_epoch(mode)
+        if index == (0, 0) and not again and epoch.batches:
+            hook = f"on_{STAGE_WORDS[mode]}_epoch_end"
+            raise ConfigError(f"{type(self).__name__}.{hook} must call super().{hook}(), which ends the epoch")
+        epoch.batches += not again
+        return epoch, epoch.weight(*index) if index else 1.0
 
     def _begin_epoch(self, mode: str) -> Epoch:
         criterion = self.criterion if mode in CRITERION_MODES else None
@@ -251,6 +261,7 @@ class System(pl.LightningModule):
             logs_values=logs_values,
             logs_loss=watched and mode == "train" and self.trainer.progress_bar_callback is not None,
             monitored=monitored,
+            weights=() if trainer is None else weights_of(trainer, mode),
         )
         if mode == "train" and self._unfinished is not None:
             epoch.load_state_dict(self._unfinished, self.device)

@@ -10,7 +10,7 @@ from lighter.exact.dataset import Drawn
 from lighter.exact.generators import ORDER, SAMPLES, mixed, seed_generator, seed_generators
 from lighter.exact.search import own_generators
 
-DRAW_ALL_AT_ONCE = ("torch.", "lightning_fabric.", "pytorch_lightning.")  # or from a generator of their own
+DRAW_ALL_AT_ONCE = ("torch.", "lightning_fabric.", "pytorch_lightning.", "lighter.")  # or from a generator of their own
 
 
 class Order:
@@ -22,7 +22,7 @@ class Order:
 
     def __init__(self, sampler: Any, dataset: Any, rank: int) -> None:
         self.given, self.rank = sampler, rank
-        self._at_once = all(type(part).__module__.startswith(DRAW_ALL_AT_ONCE) for part in _samplers(sampler))
+        self._at_once = all(type(part).__module__.startswith(DRAW_ALL_AT_ONCE) for part in samplers(sampler))
         self._generators = own_generators(sampler, beside=[dataset])
         self._doubted = True
 
@@ -50,14 +50,14 @@ class Order:
 
     def _prepare(self, epoch: int, seed: int) -> None:
         """Tell the samplers the epoch, and seed the generators that they have been given."""
-        for part in _samplers(self.given):
+        for part in samplers(self.given):
             if callable(set_epoch := getattr(part, "set_epoch", None)):
                 set_epoch(epoch)
         for number, generator in enumerate(self._generators):
             seed_generator(generator, mixed(seed, number))
 
 
-def _samplers(part: Any) -> Iterator[Any]:
+def samplers(part: Any) -> Iterator[Any]:
     """Yield a sampler and those that it draws from, also behind what Lightning puts around it for several ranks."""
     while part is not None:
         yield part
