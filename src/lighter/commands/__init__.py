@@ -29,7 +29,7 @@ class Help:
     examples: tuple[str, ...]
 
 
-NAMES = ("fit", "validate", "test", "predict", "check", "show", "trace", "schema", "runs", "diff", "report")
+NAMES = ("fit", "validate", "test", "predict", "submit", "check", "show", "trace", "schema", "runs", "diff", "report")
 
 CKPT = ("--ckpt PATH|best|last", "Start from a checkpoint: a path, best or last of the run or the newest run, or none.")
 CHECK = ("--no-check", "Begin at once, without looking for mistakes first.")

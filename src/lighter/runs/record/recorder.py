@@ -30,6 +30,7 @@ from lighter.runs.record.epochs import Epochs
 from lighter.runs.record.flat import flatten
 from lighter.runs.record.folder import loggers_with_folders, take_folder
 from lighter.runs.record.git import Git, read_git
+from lighter.runs.record.job_log import link_log
 from lighter.runs.record.metrics_file import MetricsFile
 from lighter.runs.record.process import this_process
 from lighter.runs.record.progress import best_checkpoints, devices_of, inside, logged_values, saved_checkpoints
@@ -102,6 +103,7 @@ class Recorder(pl.Callback):
             self.folder = self._place = folder
             self._run, self._epochs_file = run, MetricsFile(folder / EPOCHS)
             self._write_config(patch)
+            link_log(folder)
 
     def reopen(self, trainer: pl.Trainer, resumed: Resumed) -> None:
         """Go on with the record of a run; call it in place of `open`."""
@@ -130,6 +132,7 @@ class Recorder(pl.Callback):
             self._epochs.written = max((int(row["epoch"]) for row in rows), default=-1)
             continue_loggers(trainer, resumed.position)
             self._write_config(patch)
+            link_log(self.folder)
 
     def close(self, error: BaseException | None = None) -> None:
         """Make sure that the record says how the run ended, whichever process wrote it."""
