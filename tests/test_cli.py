@@ -339,10 +339,10 @@ def test_an_error_in_a_worker_reads_like_one_in_the_main_process(capsys: pytest.
 
 
 @pytest.mark.parametrize(("rank", "tells"), [("0", True), ("1", False)])
-def test_a_mistake_is_told_by_the_first_rank_only(
+def test_a_mistake_is_told_by_the_first_rank_of_a_node_only(
     rank: str, tells: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("LOCAL_RANK", rank)
     assert main(["fit", "config.yaml", "trainr::x=1"]) == 2
     assert ("did you mean" in capsys.readouterr().err) == tells
 

@@ -29,7 +29,10 @@ def test_the_package_hands_on_three_names() -> None:
     ("path", "arguments"),
     [
         ("lighter.Runner", "trainer_arguments"),
-        ("lighter.System", "model, dataloaders, optimizer, scheduler, criterion, metrics, adapters, inferer"),
+        (
+            "lighter.System",
+            "model, dataloaders, optimizer, scheduler, criterion, metrics, adapters, inferer, parallelize, empty_init",
+        ),
         ("lighter.adapters.BatchAdapter", "input_accessor, target_accessor, identifier_accessor"),
         (
             "lighter.adapters.CriterionAdapter",
@@ -71,6 +74,18 @@ def test_the_commands_and_their_flags() -> None:
         "validate": stage,
         "test": stage,
         "predict": stage,
+        "submit": [
+            *("--nodes N", "--gpus G", "--time TIME", "--cpus-per-task N", "--mem SIZE", "--partition NAME"),
+            *(
+                "--account NAME",
+                "--qos NAME",
+                "--constraint TEXT",
+                "--sbatch OPTIONS",
+                "--setup COMMAND",
+                "--name NAME",
+            ),
+            *("--dry-run", "--no-check", "--help"),
+        ],
         "check": ["--stage STAGE", "--no-import", "--json", "--help"],
         "show": ["--at PATH", "--origin", "--help"],
         "trace": ["--stage STAGE", "--debug", "--help"],

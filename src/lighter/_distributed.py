@@ -41,25 +41,28 @@ class DistributedBatches(Sampler[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         self.weights.clear()
-        for step, shares in enumerate(self._shares()):
-            sizes = [len(share) if isinstance(share, Sized) else 1 for share in shares]
-            weight = sizes[self.rank] * self.ranks / sum(sizes)
-            if weight != 1:
-                self.weights[step] = weight
-            yield shares[self.rank] if weight else shares[0]
-
-    def _shares(self) -> Iterator[list[Any]]:
-        """Yield what each rank has of a step."""
         draws = iter(self.sampler if self._together is None else self._together)
         if self.seed is not None:
             draws = _drawn_alike(draws, self.seed + self._epoch)
             self._epoch += 1
-        if self._together is None:
-            while shares := list(islice(draws, self.ranks)):
-                yield shares + [()] * (self.ranks - len(shares))
-        else:
-            for batch in draws:
-                yield [batch[rank :: self.ranks] for rank in range(self.ranks)]
+        for step, (own, weight) in enumerate(self._dealt(draws) if self._together is None else self._divided(draws)):
+            if weight != 1:
+                self.weights[step] = weight
+            yield own
+
+    def _divided(self, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, float]]:
+        """Yield this rank's part of each batch, and its weight."""
+        for batch in batches:
+            own = batch[self.rank :: self.ranks]
+            yield own or batch[:: self.ranks], len(own) * self.ranks / len(batch)
+
+    def _dealt(self, draws: Iterator[Any]) -> Iterator[tuple[Any, float]]:
+        """Yield one of as many draws as there are ranks, and its weight."""
+        while shares := list(islice(draws, self.ranks)):
+            sizes = [len(share) if isinstance(share, Sized) else 1 for share in shares]
+            is_there = self.rank < len(shares)
+            weight = sizes[self.rank] * self.ranks / sum(sizes) if is_there else 0.0
+            yield shares[self.rank if is_there else 0], weight
 
 
 def weights_of(trainer: pl.Trainer, mode: str) -> Sequence[Mapping[int, float]]:
@@ -74,7 +77,8 @@ def weights_of(trainer: pl.Trainer, mode: str) -> Sequence[Mapping[int, float]]:
 
 
 def _weights(loader: Any) -> Mapping[int, float]:
-    parts = (getattr(loader, slot, None) for slot in ("batch_sampler", "sampler"))
+    parts = [getattr(loader, slot, None) for slot in ("batch_sampler", "sampler")]
+    parts += [getattr(part, "_batch_sampler", None) for part in parts]  # in predict, inside of one of Lightning's
     return next((part.weights for part in parts if isinstance(part, DistributedBatches)), {})
 
 

@@ -42,6 +42,7 @@ class Epoch:
     logs_loss: bool
     monitored: frozenset[str]
     weights: Sequence[Mapping[int, float]]  # of this rank's batches, by loader
+    counts: bool  # unless another rank has the same data
     now: tuple[int, int] | None = None  # epoch and batch of the last training step
     batches: int = 0
     losses: Losses = field(default_factory=Losses)

@@ -138,7 +138,7 @@ def _batch_copy(collection: MetricCollection) -> MetricCollection:
     copied = copy.deepcopy(collection, {id(parameter): parameter for parameter in collection.parameters()})
     for metric in copied.modules():
         if isinstance(metric, Metric):
-            metric.sync_on_compute = False
+            metric.sync_on_compute = metric._to_sync = False  # torchmetrics looks at the second
     return copied
 
 

@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import NoReturn
 
 from lighter import commands
-from lighter.errors import ConfigError, LighterError, RunError, UsageError, did_you_mean, own_frame, render
+from lighter.errors import LighterError, RunError, UsageError, did_you_mean, own_frame, print_error
+from lighter.launch import local_rank, tell_torchrun
 
 DONE, FAILED, USAGE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141  # the last two as shells say it
 
@@ -188,14 +189,7 @@ def _fail(error: LighterError, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, ConfigError) and _rank():
-        return error.status  # every rank finds the same mistake; the first one tells
-    text = render(error)
-    print(text if error.problems[0].place else f"error: {text}", file=sys.stderr)
+    tell_torchrun(str(error))
+    if not (error.is_everyones and local_rank()):  # the first rank of the node tells
+        print_error(error)
     return error.status
-
-
-def _rank() -> int:
-    """Return this process's rank, as its launcher says."""
-    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
-    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), 0)

@@ -51,6 +51,7 @@ class LighterError(Exception):
     """Anything that ends a command with a message instead of a traceback."""
 
     status = 1
+    is_everyones = False  # whether every rank of a node is sure to have it
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class UsageError(LighterError):
     """A command line that cannot be understood."""
 
     status = 2
+    is_everyones = True
 
 
 class ConfigError(LighterError, ValueError):
@@ -84,6 +86,12 @@ class BuildError(ConfigError):
 
 class RunError(LighterError):
     """A run that began and failed; the cause is chained."""
+
+
+class RankError(RunError):
+    """What another rank failed of, in one that only felt it."""
+
+    is_everyones = True
 
 
 def nearest(name: str, candidates: Iterable[object], cutoff: float = 0.65) -> str | None:
@@ -104,6 +112,12 @@ def did_you_mean(name: str, candidates: Iterable[object], cutoff: float = 0.65) 
 def render(error: LighterError) -> str:
     """Return the text that a person sees: every problem with its place, source line and mend."""
     return render_problem(error.problems[0]) if len(error.problems) == 1 else render_all(error.problems)
+
+
+def print_error(error: LighterError) -> None:
+    """Show an error to a person."""
+    text = render(error)
+    print(text if error.problems[0].place else f"error: {text}", file=sys.stderr)
 
 
 def render_all(problems: Sequence[Problem]) -> str:

@@ -11,15 +11,19 @@ import pytorch_lightning as pl
 from torch.optim import Optimizer
 
 from lighter._epoch import callbacks_of
-from lighter.checking import checked
-from lighter.config import Config, compose
+from lighter._same_data import SameData
+from lighter._trained import TrainedWeights
+from lighter.checking import checked, unchecked
+from lighter.config import Config
 from lighter.config.resolve import Resolver
 from lighter.config.structure import MODE_TABLES, SLOTS, STAGES
 from lighter.errors import ConfigError, UsageError, did_you_mean
 from lighter.exact import Exact
 from lighter.exact.distribute import distribute_batches
+from lighter.launch import settle_port
+from lighter.peers import Peers, refuse_other_world
 from lighter.project import import_project
-from lighter.runs.checkpoints.atomic_io import write_atomically
+from lighter.runs.checkpoints.folders import write_atomically
 from lighter.runs.checkpoints.mismatch import mismatch
 from lighter.runs.checkpoints.stored import choose_checkpoint
 from lighter.runs.record.recorder import Recorder
@@ -44,6 +48,7 @@ class Runner:
     checkpoint: Path | None
     recorder: Recorder
     signals: Signals
+    peers: Peers
     resumed: Resumed | None
 
     def __init__(self, trainer_arguments: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> None:
@@ -71,7 +76,8 @@ class Runner:
             RunError: the checkpoint's weights do not fit the model.
         """
         _known(stage)
-        config = checked(sources, overrides, stage) if check else compose(sources, overrides)
+        config = checked(sources, overrides, stage) if check else unchecked(sources, overrides)
+        settle_port()
         self.prepare(stage, config, ckpt=ckpt, resume=resume)
         return self.start()
 
@@ -93,11 +99,18 @@ class Runner:
         distribute_batches(self.trainer, seeded=self.seed is not None)
         self.recorder = Recorder(config, stage, seed=self.seed, project=project)
         self.signals = Signals(self.trainer, lambda: self.recorder.folder)
+        self.peers = Peers(self.trainer, self.recorder.close, self.signals.leave)
         callbacks_of(self.trainer).insert(0, self.recorder)  # those that save checkpoints stay last
         callbacks_of(self.trainer).append(self.signals)
         if self.seed is not None:
             callbacks_of(self.trainer).insert(0, Exact(self.seed))
-        self.resumed = find_resumed(self.trainer, config) if resume else None
+        callbacks_of(self.trainer)[:0] = [TrainedWeights(), SameData()]
+        with self.peers.expected():
+            self._build(resolver, ckpt)
+
+    def _build(self, resolver: Resolver, ckpt: str | None) -> None:
+        """Build what the Trainer is to run, unless nothing is left to do."""
+        self.resumed = find_resumed(self.trainer, self.config) if self.resumes else None
         if self.is_done:
             return
         if self.resumed is not None:
@@ -109,7 +122,7 @@ class Runner:
         if self.resumed is not None:
             self.checkpoint = self.resumed.checkpoint
         else:
-            self.checkpoint = choose_checkpoint(str(which) if which else None, stage, self.trainer, config)
+            self.checkpoint = choose_checkpoint(str(which) if which else None, self.stage, self.trainer, self.config)
         self.datamodule = self._datamodule(resolver)
         self.system = _instance(resolver, "system", pl.LightningModule, self._system(resolver))
 
@@ -119,7 +132,12 @@ class Runner:
         return self.resumed is not None and self.resumed.is_done
 
     def record(self) -> Path | None:
-        """Begin the record of the prepared stage, and return its folder; None where there is none to be left."""
+        """Begin the record of the prepared stage, and return its folder; None where there is none to be left.
+
+        Raises:
+            ConfigError: the Trainer is for more or fewer processes than were started for it.
+        """
+        refuse_other_world(self.trainer, self.config)
         if self.recorder.folder is None and self.resumed is not None:
             self.recorder.reopen(self.trainer, self.resumed)
         elif self.recorder.folder is None:
@@ -132,7 +150,7 @@ class Runner:
             return None
         self.record()
         try:
-            with self.signals.heard():
+            with self.signals.heard(), self.peers.watched():
                 result = self.start_unrecorded()
         except BaseException as error:
             self.recorder.close(error)
@@ -153,10 +171,18 @@ class Runner:
             raise failure from error
 
     def _trainer(self, resolver: Resolver) -> object:
-        target, arguments = resolver.target("trainer"), resolver.arguments("trainer")
-        if isinstance(target, type) and issubclass(target, pl.Trainer):
-            arguments = self._trainer_arguments(arguments)
-        return resolver.call("trainer", arguments)
+        target = resolver.target("trainer")
+        try:
+            arguments = resolver.arguments("trainer")
+            if isinstance(target, type) and issubclass(target, pl.Trainer):
+                arguments = self._trainer_arguments(arguments)
+            return resolver.call("trainer", arguments)
+        except ConfigError as error:
+            if "must have DeepSpeed installed" not in str(error):
+                raise
+            path = "trainer::strategy" if "trainer::strategy" in resolver else "trainer"
+            message, mend = "the strategy needs DeepSpeed", "pip install 'lighter[deepspeed]'"
+            raise ConfigError(message, place=resolver.place(path), path=path, suggestion=mend) from error
 
     def _stage_arguments(self, resolver: Resolver) -> dict[str, Any]:
         path = f"args::{self.stage}"
@@ -184,8 +210,12 @@ class Runner:
         if target is None:
             return resolver.call("system", resolver.arguments("system"))
         arguments = resolver.arguments("system", skip=SLOTS)
+        arguments |= self._model(resolver)
         arguments |= {slot: resolver.resolve(f"system::{slot}") for slot in self._early_slots(resolver)}
         arguments |= {slot: self._modes(resolver, slot) for slot in MODE_TABLES if f"system::{slot}" in resolver}
+        if arguments.get("empty_init") and resolver.has_built("system::model"):
+            path, message = "system::model", "is built where something refers to it, and empty_init would build another"
+            raise ConfigError(message, place=resolver.place(path), path=path)
         if self.stage == "fit":
             arguments |= self._late_slots(resolver)
             if "optimizer" not in arguments and target.configure_optimizers is System.configure_optimizers:
@@ -195,8 +225,18 @@ class Runner:
         return resolver.call("system", arguments)
 
     def _early_slots(self, resolver: Resolver) -> list[str]:
-        slots = ["model", "inferer"] + (["criterion"] if self.stage in ("fit", "validate") else [])
+        slots = ["inferer", "parallelize"] + (["criterion"] if self.stage in ("fit", "validate") else [])
         return [slot for slot in slots if f"system::{slot}" in resolver]
+
+    def _model(self, resolver: Resolver) -> dict[str, Any]:
+        """Return the model; with `empty_init` a function that builds it, to be called where it takes no memory."""
+        path = "system::empty_init"
+        empty = resolver.resolve(path) if path in resolver else False
+        if not isinstance(empty, bool):
+            raise ConfigError("must be true or false", place=resolver.place(path), path=path, value=empty)
+        if empty:
+            return {"model": lambda: resolver.resolve("system::model"), "empty_init": True}
+        return {"model": resolver.resolve("system::model")} if "system::model" in resolver else {}
 
     def _modes(self, resolver: Resolver, slot: str) -> Any:
         """Build the part of a slot that the stage's modes need."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,8 @@ from lighter._epoch import Epoch, extra_arguments, monitored_steps, wants_output
 from lighter._losses import count_samples, loss_name, named_losses
 from lighter._metrics import SharedMetrics, collections_by_mode, scalars
 from lighter._optimization import build_optimizers, listed, optimizer_values, scheduler_configs
-from lighter._ranks import of_all_ranks, of_this_rank
+from lighter._ranks import of_all_ranks, of_this_rank, repeats_data
+from lighter._sharded import empty_tensors, is_parallelized, materialize, parallelized
 from lighter.adapters import CriterionAdapter, MetricsAdapter, describe, name_of, pair, whole
 from lighter.errors import ConfigError, RunError
 from lighter.modes import MODES, by_mode, check_keys
@@ -51,6 +53,8 @@ class System(pl.LightningModule):
 
     `model` may be a callable that makes the model, called in `configure_model`; `optimizer` and `scheduler` may be
     callables of the live System, called in `configure_optimizers`, which leaves what it built under these names.
+    Under a ModelParallelStrategy, `parallelize` is called with the model and the mesh of devices, and shards the model.
+    With `empty_init` a model that the strategy shards takes no memory before it is sharded.
     `dataloaders`, `metrics` and `adapters` are mappings by mode: train, val, test, predict.
 
     Raises:
@@ -69,9 +73,15 @@ class System(pl.LightningModule):
         metrics: Mapping[str, Any] | None = None,
         adapters: Mapping[str, Mapping[str, Any] | None] | None = None,
         inferer: Callable[..., Any] | None = None,
+        parallelize: Callable[..., Any] | None = None,
+        empty_init: bool = False,
     ) -> None:
         super().__init__()
         self._make_model: Callable[[], nn.Module] | None = None
+        if isinstance(model, nn.Module) and empty_init:
+            raise ConfigError(
+                "empty_init needs the model as a callable that returns it, as it is too late for this one"
+            )
         if isinstance(model, nn.Module):
             self.model = model
         elif callable(model):
@@ -84,6 +94,7 @@ class System(pl.LightningModule):
         self._given_optimizer, self._given_scheduler = optimizer, scheduler
         self.criterion = _callable("the criterion", criterion)
         self.inferer = _callable("the inferer", inferer)
+        self.parallelize, self.empty_init = _callable("parallelize", parallelize), empty_init
         self.metrics = collections_by_mode(by_mode("metrics", metrics))
         for mode, collection in self.metrics.items():  # as submodules they follow the System to its device
             self.add_module(f"{mode}_metrics", collection)
@@ -99,12 +110,18 @@ class System(pl.LightningModule):
         return self.model(*args, **kwargs)
 
     def configure_model(self) -> None:
-        if self._make_model is None:
-            return
-        model = self._make_model()
-        if not isinstance(model, nn.Module):
-            raise ConfigError(f"{name_of(self._make_model)} returned {model!r} for the model, which is no nn.Module")
-        self.model, self._make_model = model, None
+        if self._make_model is not None:
+            with empty_tensors(self._trainer) if self.empty_init else nullcontext():
+                model = self._make_model()
+            if not isinstance(model, nn.Module):
+                raise ConfigError(
+                    f"{name_of(self._make_model)} returned {model!r} for the model, which is no nn.Module"
+                )
+            self.model, self._make_model = model, None
+        if self.device_mesh is not None and not is_parallelized(self.model):
+            self.model = parallelized(self.model, self.parallelize, self.trainer)
+        if self.empty_init and self._trainer is not None:
+            materialize(self.model, self.trainer)
 
     def configure_optimizers(self) -> Any:
         if self._given_optimizer is None:
@@ -193,7 +210,7 @@ class System(pl.LightningModule):
         another rank has, is neither counted nor logged.
         """
         epoch, weight = self._begin_step(mode, index, again=again)
-        again = again or not weight
+        again = again or not weight or not epoch.counts
         input, target, identifier = _unpack(epoch, batch)  # noqa: A001 - the word for it
         pred = self._predict(epoch, input)
         loss: Tensor | None = None
@@ -262,6 +279,7 @@ class System(pl.LightningModule):
             logs_loss=watched and mode == "train" and self.trainer.progress_bar_callback is not None,
             monitored=monitored,
             weights=() if trainer is None else weights_of(trainer, mode),
+            counts=trainer is None or not repeats_data(trainer),
         )
         if mode == "train" and self._unfinished is not None:
             epoch.load_state_dict(self._unfinished, self.device)

@@ -96,8 +96,8 @@ def test_anything_else_that_torch_saved_is_named() -> None:
     assert refused(saved({"epoch": 1})) == "is not a Lightning checkpoint"
 
 
-@pytest.mark.parametrize("name", [".metadata", "meta.pt", "latest"])
-def test_a_sharded_checkpoint_is_left_to_lightning(name: str) -> None:
+@pytest.mark.parametrize("name", ["latest", "checkpoint"])
+def test_a_checkpoint_of_deepspeed_is_left_to_it(name: str) -> None:
     folder = Path("sharded.ckpt")
     folder.mkdir()
     (folder / name).touch()

@@ -15,7 +15,8 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lighter.errors import RunError
-from lighter.runs.checkpoints.atomic_io import AtomicCheckpointIO, remove_stale, write_atomically
+from lighter.runs.checkpoints.atomic_io import AtomicCheckpointIO, remove_stale
+from lighter.runs.checkpoints.folders import write_atomically
 from lighter.runs.record.run_file import read_run
 from workspace import workspace  # noqa: F401 - a fixture
 

@@ -14,6 +14,8 @@ import pytest
 from lighter import Runner
 from lighter.config import compose
 from lighter.runs.record.run_file import read_run
+from lighter.runs.resume.signals import Signals
+from lighter.runs.resume.vote import Vote
 from workspace import workspace  # noqa: F401 - a fixture
 
 from .ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture
@@ -131,6 +133,25 @@ def test_all_ranks_stop_at_one_step_and_the_first_one_saves() -> None:
     assert f"step={run.steps}.ckpt" in last.name
     subprocess.run([*command, str(FIRST), "trainer::max_steps=8", "--resume"], check=True)
     assert [item.step for item in read_run(FIRST).resumed] == [run.steps]
+
+
+def test_a_signal_that_comes_while_ranks_agree_is_for_the_next_step() -> None:
+    runner = Runner()
+    runner.prepare("fit", compose(list(SOURCES)))
+    signals = Signals(runner.trainer, lambda: None)
+    signals._waits = True
+
+    class Interrupted(Vote):
+        def __init__(self) -> None:
+            pass
+
+        def settle(self, number: int) -> int:
+            signals._receive(signal.SIGTERM, None)
+            return number
+
+    signals._vote = Interrupted()
+    assert [signals._is_agreed() for _ in range(2)] == [False, True]
+    assert signals.number == signal.SIGTERM
 
 
 @pytest.mark.parametrize("name", ["validate", "test", "predict"])

@@ -15,6 +15,8 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import CombinedLoader
 
+from lighter._distributed import weights_of
+from lighter._ranks import part_of_data, repeats_data
 from lighter.errors import ConfigError
 
 
@@ -62,6 +64,8 @@ class SampleWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
+        if self._is_written_elsewhere(trainer, batch_idx, dataloader_idx):
+            return
         given, pred = _split_output(prediction)
         if pred is None:
             raise ConfigError(f"{type(self).__name__}: predict_step returned no prediction")
@@ -75,11 +79,16 @@ class SampleWriter(BasePredictionWriter):
         if size:
             self.write(trainer, Batch(given or positions, positions, pred, given is not None, dataloader_idx))
 
+    def _is_written_elsewhere(self, trainer: Trainer, batch_idx: int, dataloader_idx: int) -> bool:
+        weights = weights_of(trainer, "predict")
+        return repeats_data(trainer) or bool(weights and weights[dataloader_idx].get(batch_idx) == 0)
+
     def _count(self, trainer: Trainer, dataloader_idx: int, size: int) -> list[int]:
         """Return positions for samples of unknown ones: the ranks' running counts, interleaved."""
         start = self._counts[dataloader_idx]
         self._counts[dataloader_idx] += size
-        return [index * trainer.world_size + trainer.global_rank for index in range(start, start + size)]
+        part, parts = part_of_data(trainer)
+        return [index * parts + part for index in range(start, start + size)]
 
 
 def several_dataloaders(trainer: Trainer) -> bool:

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from lighter._epoch import callbacks_of
 from lighter.errors import ConfigError, did_you_mean
 
 # What FSDP, torch.compile and activation checkpointing put into the names of the parameters that they wrap.
@@ -22,9 +23,9 @@ class Freezer(Callback):
     """Keep the named parameters from training, for good or until a step or an epoch.
 
     A parameter goes by its name in the LightningModule, with or without the leading `model.`; an exception wins.
-    `until_step` counts optimizer steps; the parameters train from that step or epoch on. On one device frozen
-    parameters need no gradient; on several, while a thaw is planned, their gradients are computed, kept in step
-    across the ranks, and dropped before the optimizer sees them.
+    `until_step` counts optimizer steps; the parameters train from that step or epoch on; of several Freezers
+    the last one counts. On one device frozen parameters need no gradient; on several, while a thaw is planned, their
+    gradients are computed, kept in step across the ranks, and dropped before the optimizer sees them.
 
     Raises:
         ConfigError: nothing is named, both limits are given, or (when the fit starts) a name matches no parameter.
@@ -50,11 +51,13 @@ class Freezer(Callback):
         if until_step is not None and until_epoch is not None:
             raise ConfigError("Freezer takes `until_step` or `until_epoch`, not both", value=until_step)
         self._frozen: set[str] = set()  # by name, since wrapping and sharding may replace the parameters themselves
-        self._awaiting: list[Parameter] = []  # frozen now, thawed later
+        self._awaiting: dict[str, Parameter] = {}  # frozen now, thawed later
+        self._has_thawed = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
+        self._has_thawed = False
         # Lightning calls no callback between building the model and wrapping it for DDP, so a hook of the module that
         # may yet build the model is followed by the freeze.
         if not any(is_overridden(hook, pl_module) for hook in ("setup", "configure_model")):
@@ -72,9 +75,16 @@ class Freezer(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._thaws:
             return
-        self._awaiting = [p for name, p in pl_module.named_parameters() if _plain(name) in self._frozen]
+        parameters = {_plain(name): parameter for name, parameter in pl_module.named_parameters()}
+        if lost := sorted(self._frozen - parameters.keys()):
+            raise ConfigError(
+                f"Freezer cannot thaw {lost[0]}, which is part of a larger parameter now",
+                value=lost[0],
+                suggestion="give the FSDP strategy use_orig_params: true",
+            )
+        self._awaiting = {name: parameters[name] for name in self._frozen}
         optimized = {id(p) for optimizer in trainer.optimizers for g in optimizer.param_groups for p in g["params"]}
-        if trainer.is_global_zero and any(id(parameter) not in optimized for parameter in self._awaiting):
+        if trainer.is_global_zero and any(id(parameter) not in optimized for parameter in self._awaiting.values()):
             logger.warning("Freezer will thaw parameters that no optimizer holds: they will not train")
         self._thaw_when_due(trainer)
 
@@ -82,7 +92,7 @@ class Freezer(Callback):
         self._thaw_when_due(trainer)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002
-        for parameter in self._awaiting:
+        for parameter in self._awaiting.values():
             parameter.grad = None  # an optimizer passes over what has no gradient, weight decay and momentum included
 
     @property
@@ -93,10 +103,12 @@ class Freezer(Callback):
         parameters = {_plain(name): parameter for name, parameter in pl_module.named_parameters()}
         chosen = _select(parameters, self.names, self.name_starts_with)
         chosen -= _select(parameters, self.except_names, self.except_name_starts_with)
-        self._frozen |= {name for name in chosen if parameters[name].requires_grad}
-        keep_gradients = self._thaws and trainer.world_size > 1
+        others = _others(self, trainer)
+        held = {name for other in others for name in other._frozen}
+        self._frozen |= {name for name in chosen if parameters[name].requires_grad or name in held}
+        for_good = {name for freezer in (self, *others) if not freezer._thaws for name in freezer._frozen}
         for name in self._frozen & parameters.keys():
-            parameters[name].requires_grad_(keep_gradients)
+            parameters[name].requires_grad_(trainer.world_size > 1 and name not in for_good)
         if trainer.is_global_zero:
             logger.info(f"Freezer: {len(chosen)} of {len(parameters)} parameters are frozen")
 
@@ -106,11 +118,18 @@ class Freezer(Callback):
         )
         if not due or not self._awaiting:
             return
-        for parameter in self._awaiting:
+        self._has_thawed = True
+        held = {name for other in _others(self, trainer) if not other._has_thawed for name in other._frozen}
+        thawed = [parameter for name, parameter in self._awaiting.items() if name not in held]
+        for parameter in thawed:
             parameter.requires_grad_(True)
         if trainer.is_global_zero:
-            logger.info(f"Freezer: {len(self._awaiting)} parameters train from step {trainer.global_step} on")
-        self._awaiting = []
+            logger.info(f"Freezer: {len(thawed)} parameters train from step {trainer.global_step} on")
+        self._awaiting = {}
+
+
+def _others(freezer: Freezer, trainer: Trainer) -> list[Freezer]:
+    return [item for item in callbacks_of(trainer) if isinstance(item, Freezer) and item is not freezer]
 
 
 def _as_tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:

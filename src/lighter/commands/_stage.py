@@ -28,11 +28,16 @@ def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None, no_check
 
 
 def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None, check: bool, resume: bool) -> int:
-    from lighter.checking import checked
-    from lighter.config import compose
+    from lighter.checking import checked, unchecked
+    from lighter.launch import settle_port
 
     gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
-    config = checked(sources, overrides, stage) if check else compose(sources, overrides)
+    try:
+        config = checked(sources, overrides, stage) if check else unchecked(sources, overrides)
+    except ConfigError as error:
+        error.is_everyones = True  # it is in the files that all ranks read
+        raise
+    settle_port()
     from lighter.report import Report
     from lighter.runner import Runner
 
@@ -43,7 +48,8 @@ def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | Non
         runner = Runner(report.trainer_arguments)
         runner.prepare(stage, config, ckpt=ckpt, resume=resume)
         if runner.is_done:
-            report.nothing_left(runner)
+            if runner.trainer.is_global_zero:
+                report.nothing_left(runner)
             return 0
         return _start(runner, report)
     finally:

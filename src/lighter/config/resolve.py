@@ -90,6 +90,10 @@ class Resolver:
         """
         return self._resolve(self._canonical(path))
 
+    def has_built(self, path: str) -> bool:
+        """Tell whether the object at a path is built."""
+        return self._canonical(path) in self._engine.built()
+
     def target(self, path: str) -> Callable[..., object]:
         """Return the class or function that the `_target_` at a path names."""
         canonical = self._component(path)

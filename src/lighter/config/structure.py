@@ -13,7 +13,10 @@ RESERVED = ("_target_", "_args_", "_mode_", "_disabled_")
 STAGES = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
 MODES = ("train", "val", "test", "predict")
 SECTIONS = ("_imports_", "_requires_", "args", "data", "project", "seed", "sweep", "system", "trainer", "vars")
-SLOTS = ("model", "dataloaders", "optimizer", "scheduler", "criterion", "metrics", "adapters", "inferer")
+SLOTS = (
+    *("model", "dataloaders", "optimizer", "scheduler", "criterion", "metrics", "adapters", "inferer"),
+    *("parallelize", "empty_init"),
+)
 MODE_TABLES = {"dataloaders": MODES, "metrics": ("train", "val", "test"), "adapters": MODES}
 ADAPTERS = ("batch", "criterion", "metrics", "logging")
 

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.utils.data import DataLoader, IterableDataset
 
 from lighter._epoch import callbacks_of
+from lighter._ranks import part_of_data
 from lighter.exact.generators import EPOCH, EPOCH_END, EVALUATION, STEP, mixed, seed_generators
 from lighter.exact.inexact import ENDS_BATCHES, FREEZES_AGAIN, IS_ITERABLE, LOADS_IN_ITS_WAY, STARTS_AGAIN, warn
 from lighter.exact.loader import ExactLoader, has_own_way
@@ -120,7 +121,7 @@ class Exact(pl.Callback):
         progress: Any = trainer.fit_loop.epoch_progress.current
         seed = mixed(self.seed, number, trainer.training)
         # ranks that share a model have the same data
-        rank = (trainer.distributed_sampler_kwargs or {}).get("rank", 0)
+        rank, _ = part_of_data(trainer)
         return ExactLoader(loader, seed, lambda: progress.processed, rank=rank, goes_round=trainer.training)
 
     def _warn_of_parts(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -37,6 +37,8 @@ SLOTS = {
     "metrics": "For each of train, val, test: a metric, a list, a mapping of names, or a MetricCollection.",
     "adapters": "For each mode: batch, criterion, metrics, logging.",
     "inferer": "A callable (input, model) that stands in for the model in val, test and predict.",
+    "parallelize": "A callable (model, device_mesh) that shards the model, called under a ModelParallelStrategy.",
+    "empty_init": "`true` gives a model that the strategy shards no memory before it is sharded.",
 }
 ADAPTERS = {
     "batch": "Takes input, target and identifier out of a batch: lighter.adapters.BatchAdapter.",

@@ -18,7 +18,7 @@ from lighter.errors import did_you_mean, nearest
 OTHER_TOOLS = ("target", "_target", "__target__", "class_path", "class", "_class_", "type", "name", "object")
 OPTIMIZER = ("torch.optim.optimizer.Optimizer",)
 INTERVALS = ("epoch", "step")  # Lightning's, of a scheduler's mapping
-ONE = ("model", "criterion", "inferer")  # slots that hold one object
+ONE = ("model", "criterion", "inferer", "parallelize")  # slots that hold one object
 SCHEDULER_KEYS = ("scheduler", "interval", "frequency", "monitor", "strict", "name")  # Lightning's
 
 

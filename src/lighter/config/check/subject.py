@@ -38,11 +38,12 @@ from lighter.config.tree import (
 )
 from lighter.errors import ConfigError, Place, Problem
 
+ALWAYS = ("model", "inferer", "parallelize", "empty_init")  # slots of every stage
 SLOTS_OF = {  # beside those by mode
-    "fit": ("model", "inferer", "criterion", "optimizer", "scheduler"),
-    "validate": ("model", "inferer", "criterion"),
-    "test": ("model", "inferer"),
-    "predict": ("model", "inferer"),
+    "fit": (*ALWAYS, "criterion", "optimizer", "scheduler"),
+    "validate": (*ALWAYS, "criterion"),
+    "test": ALWAYS,
+    "predict": ALWAYS,
 }
 UNBUILT = ("vars", "sweep")  # sections of which only what others refer to is built
 LATE = (("system", "optimizer"), ("system", "scheduler"))

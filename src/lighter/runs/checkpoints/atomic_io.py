@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lighter.errors import RunError
+from lighter.runs.checkpoints.sharded import consolidated, is_sharded
 
 SUFFIX = ".tmp"  # of a checkpoint that is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -40,21 +40,39 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _write(checkpoint, beside)
-            beside.replace(target)
-            _sync(target.parent)
+            put_in_place(beside, target)
         except BaseException as error:
             with suppress(OSError):  # of a disk that has become read-only
                 beside.unlink(missing_ok=True)
-            cause = _cause(error, handled)
-            if cause is None:
-                raise
-            raise _failure(target, cause, _size(checkpoint)) from error
+            raise failure_of(target, error, _size(checkpoint), handled) or error from error
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
+        if "://" not in str(path) and is_sharded(Path(path)):  # of a strategy that is not this one
+            return consolidated(Path(path))
+        return super().load_checkpoint(path, *args, **options)
 
 
-def write_atomically(trainer: pl.Trainer) -> None:
-    """Let a Trainer write its checkpoints atomically, unless it has a way of its own."""
-    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+def failure_of(
+    path: Path, error: BaseException, size: int | None = None, handled: BaseException | None = None
+) -> RunError | None:
+    """Return what to say where a checkpoint was not written; None where that is not the system's doing."""
+    cause = _cause(error, handled)
+    return None if cause is None else _failure(path, cause, size)
+
+
+def put_in_place(beside: Path, target: Path) -> None:
+    """Rename a checkpoint that is wholly written; what is in its place is removed last."""
+    if beside.is_dir():
+        for part in (*beside.rglob("*"), beside):
+            _sync(part)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.old{SUFFIX}")
+    if target.is_dir() and not target.is_symlink():
+        target.rename(aside)
+    elif beside.is_dir():
+        target.unlink(missing_ok=True)
+    beside.replace(target)
+    _sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def remove_stale(folders: Iterable[Path], own: Path) -> None:
@@ -62,7 +80,7 @@ def remove_stale(folders: Iterable[Path], own: Path) -> None:
     for folder in {own, *folders}:
         for file in folder.glob(f".*{SUFFIX}"):
             if own in (folder, *folder.parents) or time.time() - file.stat().st_mtime > STALE:
-                file.unlink(missing_ok=True)
+                shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
@@ -72,11 +90,11 @@ def _write(checkpoint: dict[str, Any], path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    """Let a rename in a folder survive a power cut."""
+def _sync(path: Path) -> None:
+    """Let a file, or a rename in a folder, survive a power cut."""
     if os.name == "nt":  # folders cannot be opened there
         return
-    opened = os.open(folder, os.O_RDONLY)
+    opened = os.open(path, os.O_RDONLY)
     with suppress(OSError):  # not every file system can
         os.fsync(opened)
     os.close(opened)
@@ -94,14 +112,14 @@ def _cause(error: BaseException | None, handled: BaseException | None) -> OSErro
     return None
 
 
-def _failure(path: Path, error: OSError, needed: int) -> RunError:
+def _failure(path: Path, error: OSError, size: int | None) -> RunError:
     reason = error.strerror or str(error)
     if error.errno not in FULL:
         return RunError(f"the checkpoint {str(path)!r} cannot be written: {reason}", value=str(path))
-    free = _megabytes(_free(path.parent))
+    needs = "" if size is None else f"it needs {_megabytes(size)}, "
     return RunError(
-        f"the checkpoint {str(path)!r} cannot be written: {reason} (it needs {_megabytes(needed)}, {free} are free);"
-        " earlier checkpoints are whole",
+        f"the checkpoint {str(path)!r} cannot be written: {reason}"
+        f" ({needs}{_megabytes(_free(path.parent))} are free); earlier checkpoints are whole",
         value=str(path),
         suggestion="make room, and go on with --resume",
     )

@@ -10,10 +10,11 @@ from pickle import UnpicklingError
 import torch
 
 from lighter.errors import ConfigError
+from lighter.runs.checkpoints.sharded import INDEX, META, check_shards
 
 LIGHTNING_KEYS = {"state_dict", "pytorch-lightning_version"}
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before 1.6
-SHARDED = (".metadata", "meta.pt", "latest", "checkpoint")  # of torch, Lightning, DeepSpeed and DeepSpeed
+DEEPSPEED = ("latest", "checkpoint")  # in its folders
 SHARED_PARTS = ("meta.pt", "checkpoint/*mp_rank_00_model_states.pt")  # of a sharded one: all but weights
 
 _BARE_WEIGHTS = "load weights alone in the config, with lighter.utils.model.adjust_prefix_and_load_state_dict"
@@ -64,8 +65,10 @@ def check_checkpoint(path: Path) -> None:
 
 
 def _check_folder(path: Path) -> None:
-    if any((path / name).exists() for name in SHARDED):
-        return
+    if any((path / name).exists() for name in (INDEX, META)):
+        return check_shards(path)
+    if any((path / name).exists() for name in DEEPSPEED):
+        return None
     inside = sorted([*path.glob("*.ckpt"), *path.glob("checkpoints/*.ckpt")])
     suggestion = f"in it there is {str(inside[-1])!r}" if inside else None
     raise _refuse(path, "is a folder, and not a sharded checkpoint", suggestion)

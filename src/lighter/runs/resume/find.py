@@ -20,8 +20,10 @@ from lighter.config.stored import CONFIG
 from lighter.errors import ConfigError, RunError, UsageError
 from lighter.exact.callback import KEY as EXACT
 from lighter.runs.checkpoints.record import KEY, sources_of
+from lighter.runs.checkpoints.sharded import check_shards, is_sharded
 from lighter.runs.record.flat import flatten
 from lighter.runs.record.folder import root_of_runs
+from lighter.runs.record.job_log import is_of_this_job
 from lighter.runs.record.run_file import NAME, Run, Setting, read_run, status_of
 from lighter.runs.record.secrets import Secrets
 from lighter.runs.resume.lock import Lock
@@ -156,7 +158,7 @@ def _take(lock: Lock, folder: Path, run: Run) -> None:
         has_lock = lock.take()
     except BlockingIOError:
         has_lock, status = False, "running"
-    if status == "running" or (status.startswith("running") and not has_lock):
+    if status == "running" or (status.startswith("running") and not has_lock and not is_of_this_job(folder)):
         lock.release()
         process = f"process {run.process.pid} on {run.process.host}"
         suggestion = "wait for it, or stop it; a new run of the same config needs no --resume"
@@ -253,7 +255,11 @@ def _check_kind(path: Path, content: Mapping[Any, Any]) -> None:
 
 def _check_sums(path: Path) -> None:
     """Read a checkpoint to its end and compare it with the sums that torch has written, which torch does not."""
-    if path.is_dir() or not torch.serialization.get_crc32_options():
+    if not torch.serialization.get_crc32_options():
+        return
+    if is_sharded(path):
+        check_shards(path, fully=True)
+    if path.is_dir():
         return
     try:
         with zipfile.ZipFile(path) as archive:

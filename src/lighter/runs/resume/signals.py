@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
@@ -23,7 +22,9 @@ from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException
 from torch.utils.data import DataLoader, get_worker_info
 
+from lighter.errors import RankError
 from lighter.runs.resume.slurm import requeue, requeue_signal
+from lighter.runs.resume.vote import Vote
 
 INTERRUPTED, TERMINATED = 130, 143  # exit statuses, as shells say them
 NAME = "interrupted"  # what the names of the checkpoints saved here begin with
@@ -51,7 +52,9 @@ class Signals(Checkpoint):
         self._saves = bool(trainer.checkpoint_callbacks) and not trainer.fast_dev_run  # type: ignore[attr-defined]
         self._waits = False  # for the end of a step
         self._is_due = False  # to stop once the epoch's values are logged
+        self._leaves = False  # as it has failed: launchers tell ranks by a signal that one of them has
         self._received = 0.0
+        self._vote: Vote | None = None
 
     @property
     def status(self) -> int:
@@ -79,14 +82,18 @@ class Signals(Checkpoint):
             self.number = self.number or error.exit_code - 128
             raise self._end() from None
         except Exception as error:
-            if self.number is None:
+            if self.number is None or isinstance(error, RankError):  # launchers tell the others by a signal
                 raise
             raise self._end() from error
         finally:
+            if self.number is not None and self.number == requeue_signal(self._trainer) and self._is_first:
+                requeue()  # while signals are heard: once another rank has ended, srun may stop this one
             for number, handler in before.items():
                 signal.signal(number, handler)
-            if self.number is not None and self.number == requeue_signal(self._trainer) and self._is_first:
-                requeue()
+
+    def leave(self) -> None:
+        """End this stage for what it ends of already, whatever a launcher asks for now."""
+        self._leaves = True
 
     # --- what Lightning calls
 
@@ -104,13 +111,17 @@ class Signals(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._waits = self._saves
+        if self._waits and trainer.world_size > 1 and distributed.is_available() and distributed.is_initialized():
+            self._vote = Vote(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         if self._is_due:
+            self._close_vote()
             raise self._end()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if self._is_agreed(trainer):
+        if self._is_agreed(at_once=False):
+            self._close_vote()
             self._save(trainer)
             trainer._logger_connector.on_batch_end()
             trainer._logger_connector.update_train_step_metrics()  # as Lightning does only after this hook
@@ -122,16 +133,18 @@ class Signals(Checkpoint):
             raise self._end()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        if self._is_agreed(trainer):
+        if self._is_agreed():
+            self._close_vote()
             self._save(trainer)
             raise self._end()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        if self._is_agreed(trainer):
+        if self._is_agreed():
             self._save(trainer)
             self._is_due = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._close_vote()
         if any(getattr(callback, "_last_checkpoint_saved", "") for callback in trainer.checkpoint_callbacks):
             self._remove_others()
 
@@ -154,6 +167,8 @@ class Signals(Checkpoint):
     def _receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if get_worker_info() is not None:  # this is a process that loads data, which ends with the main one
             return
+        if self._leaves and number != signal.SIGINT:
+            return
         before, self._received = self._received, time.monotonic()
         if self.number is not None:
             if number == signal.SIGINT and self._received - before > AGAIN:
@@ -170,15 +185,23 @@ class Signals(Checkpoint):
         if self._is_first:
             os.write(2, _STOPPING)  # a logger may be in the middle of a message
 
-    def _is_agreed(self, trainer: pl.Trainer) -> bool:
-        """Tell whether any rank was told to stop; each must call this."""
+    def _is_agreed(self, *, at_once: bool = True) -> bool:
+        """Tell whether any rank was told to stop, as all of them know; unless `at_once`, as they knew a step before.
+
+        Each rank must call this, in the same places.
+        """
         if not self._waits:
             return False
-        if trainer.world_size > 1 and distributed.is_available() and distributed.is_initialized():
-            number = torch.tensor(self.number or 0, device=trainer.strategy.root_device)
-            distributed.all_reduce(number, distributed.ReduceOp.MAX)
-            self.number = int(number) or None
-        return self.number is not None
+        if self._vote is None:
+            return self.number is not None
+        agreed = (self._vote.settle if at_once else self._vote.cast)(self.number or 0)
+        self.number = agreed or self.number  # one that has come meanwhile is for the next step
+        return agreed != 0
+
+    def _close_vote(self) -> None:
+        if self._vote is not None:
+            self._vote.close()
+        self._vote = None
 
     def _save(self, trainer: pl.Trainer) -> None:
         """Save a checkpoint of this step, unless another callback just did."""

@@ -1,0 +1,176 @@
+"""A rank that fails ends the others soon, and what is told and recorded is its error, not what it did to them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from lighter.launch import tell_torchrun
+from lighter.peers.failure import is_echo, lost
+from workspace import workspace  # noqa: F401 - a fixture
+
+from .processes import (
+    SOURCES,
+    TIMEOUT,
+    forked,
+    nodes,
+    printed,
+    ranks,  # noqa: F401 - a fixture
+    record,
+    started,
+    statuses,
+    tasks,
+)
+
+pytestmark = [
+    pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway
+    pytest.mark.usefixtures("workspace", "ranks"),
+]
+
+TWO_NODES = ("trainer::num_nodes=2", "trainer::devices=1")
+ERROR = "KeyError: 'no sample 17'"
+SOON = 20.0  # seconds; without a word between the ranks it is half an hour
+
+
+def since_it_died() -> float:
+    return time.time() - float(Path("died").read_text())
+
+
+def assert_no_echo(*texts: str) -> None:
+    for text in texts:
+        for word in ("gloo", "Traceback", "terminate called"):
+            assert word not in text, text
+
+
+@pytest.mark.parametrize(
+    ("hook", "how"),
+    [
+        ("setup", "error"),
+        ("on_train_batch_start", "kill"),
+        ("on_validation_batch_start", "exit"),
+        ("on_save_checkpoint", "error"),
+    ],
+)
+def test_a_rank_of_another_node(hook: str, how: str) -> None:
+    environments = [node | {"DIES": f"1 {hook} {how}"} for node in nodes()]
+    assert statuses(forked(*TWO_NODES, environments=environments)) == [1, {"error": 1, "exit": 3, "kill": -9}[how]]
+    assert since_it_died() < SOON
+    text = f"rank 1 failed: {ERROR}" if how == "error" else "another rank has ended without a word"
+    assert record().status == "failed"
+    assert (record().error or "").startswith(text) or text in (record().error or "")
+    assert text in printed(0)
+    assert printed(0).count("\n") < 12
+    assert_no_echo(printed(0), printed(1))
+    if how == "error":
+        assert f"the run failed: {ERROR}\n  at " in printed(1)
+
+
+def test_the_first_rank() -> None:
+    environments = [node | {"DIES": "0 on_train_batch_start error"} for node in nodes()]
+    assert statuses(forked(*TWO_NODES, environments=environments)) == [1, 1]
+    assert since_it_died() < SOON
+    assert (record().status, record().error) == ("failed", ERROR)
+    assert f"the run failed: {ERROR}\n  at " in printed(0)
+    assert printed(1).splitlines()[-1] == f"error: rank 0 failed: {ERROR}"
+    assert_no_echo(printed(0), printed(1))
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_what_a_node_cannot_build_is_told_to_those_that_wait_for_it(broken: int) -> None:
+    environments = [node | {"BROKEN": str(broken)} for node in nodes()]
+    override = "system::dataloaders::train::dataset={_target_: ranks.Broken}"
+    assert statuses(forked(*TWO_NODES, f"={override}", environments=environments))[1 - broken] == 1
+    assert "the disk of this node is gone" in printed(broken)
+    assert f"rank {broken} failed: BuildError" in printed(1 - broken)
+    assert "the disk of this node is gone" in printed(1 - broken)
+    if broken == 1:
+        assert record().status == "failed"
+        assert "the disk of this node is gone" in (record().error or "")
+
+
+def test_what_no_task_can_build_is_told_once_and_at_once() -> None:
+    override = "=system::dataloaders::train::dataset={_target_: ranks.Broken}"
+    began = time.monotonic()
+    assert statuses(forked(*TWO_NODES, override, environments=tasks(BROKEN="0"))) == [2, 2]
+    assert time.monotonic() - began < SOON
+    assert printed(0).count("the disk of this node is gone") == 1
+    assert printed(1).count("the disk of this node is gone") == 1
+
+
+def test_a_rank_that_hangs_is_not_waited_for_longer_than_the_timeout_says() -> None:
+    timeout = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: $datetime.timedelta(seconds=3)}"
+    environments = [node | {"DIES": "1 on_train_batch_start hang"} for node in nodes()]
+    command = (*TWO_NODES, f"trainer::strategy={timeout}", "_imports_={datetime: datetime}")
+    assert statuses(forked(*command, environments=environments)) == [1, 1]
+    assert since_it_died() < SOON
+    assert "no answer from another rank" in printed(0)
+    assert "rank 0 failed: no answer from another rank" in printed(1)
+    assert "no answer from another rank" in (record().error or "")
+
+
+def test_ranks_with_different_numbers_of_batches_say_where_they_are() -> None:
+    timeout = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: $datetime.timedelta(seconds=3)}"
+    loader = "{_target_: torch.utils.data.DataLoader, batch_size: 2, dataset: {_target_: ranks.Stream}}"
+    command = (*TWO_NODES, f"trainer::strategy={timeout}", "_imports_={datetime: datetime}")
+    assert statuses(forked(*command, f"=system::dataloaders::train={loader}", environments=nodes())) == [1, 1]
+    for number in (0, 1):
+        assert "no answer from another rank" in printed(number)
+        assert "it hangs, or has fewer batches, or more" in " ".join(printed(number).split())
+    assert_no_echo(printed(0), printed(1))
+
+
+def test_ranks_of_one_process_each_forked() -> None:
+    options = ("trainer::devices=2", "trainer::strategy=ddp_fork")
+    assert statuses(forked(*options, environments=[{"DIES": "1 on_train_batch_start error"}])) == [1]
+    assert since_it_died() < SOON
+    assert f"error: rank 1 failed: {ERROR}\n  at " in printed(0)
+    assert (record().error or "").startswith(f"rank 1 failed: {ERROR}")
+    assert_no_echo(printed(0))
+
+
+def test_ranks_that_a_command_has_started() -> None:
+    command = ("lighter", "fit", *SOURCES, "trainer::devices=2", "trainer::strategy=ddp")
+    process = started(*command, DIES="1 on_train_batch_start kill")
+    out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 1, out
+    assert since_it_died() < SOON
+    assert out.splitlines()[-1] == "error: rank 1 was killed by SIGKILL"
+    assert (record().status, record().error) == ("failed", "rank 1 was killed by SIGKILL")
+    assert_no_echo(out)
+
+
+def test_torchrun_reports_the_error_and_not_its_echo() -> None:
+    command = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "lighter", "fit", *SOURCES)
+    process = started(*command, "trainer::devices=2", DIES="1 setup error")  # where SIGTERM ends the other at once
+    out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 1
+    assert since_it_died() < SOON
+    assert out.count(f"error: the run failed: {ERROR}\n  at ") == 1
+    assert "gloo" not in out
+    assert record().status == "failed"
+    assert record().error == f"rank 1 failed: {ERROR}"
+    report = out[out.index("Root Cause") :]
+    assert ERROR in report
+
+
+def test_an_error_of_the_users_own_is_no_echo_though_it_reads_like_one() -> None:
+    assert not is_echo(ConnectionResetError("Connection reset by peer"))
+    assert not is_echo(ValueError("the gloo jar is empty"))
+    closed = RuntimeError("[third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer [10.0.0.1]:2")
+    assert is_echo(closed)
+    assert "has ended without a word" in (lost(closed) or "")
+    nccl = RuntimeError("NCCL error in: ProcessGroupNCCL.cpp, unhandled system error")
+    assert is_echo(nccl)
+    assert lost(nccl) is None, "it is to be shown as it is"
+
+
+def test_an_error_is_left_where_torchrun_looks(tmp_path: Path) -> None:
+    tell_torchrun("it broke", {"TORCHELASTIC_ERROR_FILE": str(tmp_path / "error.json")})
+    message = json.loads((tmp_path / "error.json").read_text())["message"]
+    assert message["message"] == "it broke"
+    assert int(message["extraInfo"]["timestamp"]) > 0
+    tell_torchrun("it broke", {"TORCHELASTIC_ERROR_FILE": str(tmp_path / "missing" / "error.json")})
+    tell_torchrun("it broke", {})

@@ -1,0 +1,59 @@
+"""Ranks that are told to stop, one of them or all: they stop at one step, and go on from it exactly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from workspace import workspace  # noqa: F401 - a fixture
+
+from .processes import (
+    RUN,
+    forked,
+    nodes,
+    printed,
+    ranks,  # noqa: F401 - a fixture
+    record,
+    statuses,
+)
+
+pytestmark = [
+    pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway
+    pytest.mark.usefixtures("workspace", "ranks"),
+]
+
+COMMAND = (
+    *("trainer::num_nodes=2", "trainer::devices=1", "trainer::max_epochs=3"),
+    *("system::model::_target_=project.parts.Slow", "system::dataloaders::train::batch_size=2"),
+)
+
+
+def weights(folder: str = "weights") -> list[str]:
+    return [Path(folder, f"rank {rank} of 2").read_text() for rank in range(2)]
+
+
+@pytest.mark.parametrize("told", [(1,), (0, 1)])
+def test_all_ranks_stop_at_one_step_and_go_on_from_it(told: tuple[int, ...]) -> None:
+    processes = forked(*COMMAND, environments=nodes())
+    while "training" not in printed(0) or not (RUN / "epochs.csv").exists():
+        time.sleep(0.05)
+    for rank in told:
+        os.kill(processes[rank].pid or 0, signal.SIGTERM)
+    assert statuses(processes) == [143, 143], printed(0) + printed(1)
+    run = record()
+    assert (run.status, run.error) == ("interrupted", "SIGTERM")
+    assert 8 < run.steps < 24
+    saved = [path.name for path in (RUN / "checkpoints").glob("interrupted-*")]
+    assert saved == [f"interrupted-epoch=1-step={run.steps}.ckpt"] or run.steps % 8 == 0
+    assert not Path("weights").exists()
+
+    assert statuses(forked(*COMMAND, "--resume", environments=nodes())) == [0, 0], printed(0)
+    assert (record().status, record().steps) == ("completed", 24)
+    resumed = weights()
+    whole = [node | {"WEIGHTS": "whole"} for node in nodes()]
+    assert statuses(forked(*COMMAND, "system::model::_target_=torch.nn.Linear", environments=whole)) == [0, 0]
+    assert resumed == weights("whole")

@@ -1,0 +1,170 @@
+"""Checkpoints with a part from each rank: whole or not there, and read by one process and by other strategies."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from lighter.cli import main
+from lighter.config.checkpoint import read_checkpoint
+from lighter.errors import ConfigError, LighterError
+from lighter.runs.checkpoints.atomic_io import put_in_place, remove_stale
+from lighter.runs.checkpoints.file import check_checkpoint
+from lighter.runs.checkpoints.sharded import check_shards, consolidated
+from lighter.runs.record.run_file import read_run
+
+from .conftest import Runs
+from .parts import MARKS, WAYS, run, way
+
+pytestmark = MARKS
+
+FOLDERS = ["fsdp", "mesh"]
+
+
+@pytest.mark.filterwarnings("ignore:the checkpoint is of . ranks")
+@pytest.mark.parametrize(
+    ("saved", "resumed"),
+    [
+        ("fsdp", "fsdp"),
+        ("mesh", "mesh"),
+        ("fsdp", "one"),
+        ("mesh", "ddp"),
+        ("mesh", "mesh, alone"),
+        ("one", "fsdp"),
+        ("fsdp, full", "mesh"),
+    ],
+)
+def test_a_fit_goes_on_in_another_way_as_if_it_had_never_stopped(runs: Runs, saved: str, resumed: str) -> None:
+    (one,), before = runs("one"), runs(saved)
+    kept = f"{saved} to {resumed}"
+    ranks = run("fit", kept, *WAYS[resumed], f"trainer::logger::name={kept}", ckpt=runs.checkpoint(saved, "epoch=0"))
+    for rank in ranks:
+        mine, theirs = rank["steps"][-1], one["steps"][-1]
+        assert len(rank["steps"]) == 3
+        assert all(torch.allclose(mine[name], theirs[name], atol=1e-6) for name in theirs)
+        if saved == resumed:
+            assert all(torch.equal(mine[name], before[0]["steps"][-1][name]) for name in mine)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_run_of_ranks_is_a_source_for_one_process(runs: Runs, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = runs.folder(name)
+    record = read_run(folder)
+    assert {item.path for item in record.checkpoints} >= {"checkpoints/epoch=1.ckpt", "checkpoints/last.ckpt"}
+    assert record.best[0].checkpoint in ("checkpoints/epoch=0.ckpt", "checkpoints/epoch=1.ckpt")
+    alone = ["trainer::devices=1", "trainer::strategy=auto"]
+    (from_folder,) = run("test", f"source {name}", *alone, source=str(folder), ckpt="last")
+    (from_file,) = run("test", f"whole {name}", ckpt=runs.checkpoint("one"))
+    assert from_folder["metrics"] == pytest.approx(from_file["metrics"], abs=1e-6)
+    assert main(["show", runs.checkpoint(name), "--at", "system::model"]) == 0
+    assert "tests.sharded.parts.Net" in capsys.readouterr().out
+    content = read_checkpoint(runs.checkpoint(name))
+    assert content["global_step"] == 6
+    assert not list(folder.glob("**/.*.tmp"))
+
+
+def test_a_sharded_run_is_resumed_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("fit", "first", *WAYS["fsdp"], "trainer::max_epochs=1")
+    (folder,) = Path("logs").glob("*/version_0")
+    (folder / "checkpoints" / ".last.ckpt.1.tmp").mkdir()
+    ranks = run("fit", "second", "trainer::max_epochs=2", source=str(folder), resume=True)
+    record = read_run(folder)
+    assert (record.status, record.epochs, len(record.resumed), len(ranks)) == ("completed", 2, 1, 2)
+    assert sorted(item.name for item in (folder / "checkpoints").iterdir()) == [
+        "epoch=0.ckpt",
+        "epoch=1.ckpt",
+        "last.ckpt",
+    ]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_one_process_reads_what_ranks_have_saved(runs: Runs, name: str) -> None:
+    (one,) = runs("one")
+    runs(name)
+    made = consolidated(Path(runs.checkpoint(name)))
+    whole = torch.load(runs.checkpoint("one"), weights_only=True)
+    assert made.keys() == whole.keys()
+    assert made["state_dict"].keys() == whole["state_dict"].keys()
+    assert all(torch.allclose(made["state_dict"][item], one["steps"][-1][item], atol=1e-6) for item in one["steps"][-1])
+    (mine,), (theirs,) = made["optimizer_states"], whole["optimizer_states"]
+    assert mine["param_groups"][0]["params"] == theirs["param_groups"][0]["params"] == [0, 1, 2, 3, 4, 5]
+    for number, state in theirs["state"].items():
+        assert all(torch.allclose(mine["state"][number][part], state[part], atol=1e-6) for part in state)
+
+
+@pytest.fixture
+def folder(runs: Runs, tmp_path: Path) -> Path:
+    """Return a copy of a sharded checkpoint."""
+    return Path(shutil.copytree(runs.checkpoint("fsdp"), tmp_path / "copy.ckpt"))
+
+
+@pytest.mark.parametrize("name", ["meta.pt", ".metadata", "__1_0.distcp"])
+def test_a_folder_without_one_of_its_parts_is_refused(folder: Path, name: str) -> None:
+    check_checkpoint(folder)
+    (folder / name).unlink()
+    with pytest.raises(ConfigError, match=f"is not whole: {name} is missing"):
+        check_checkpoint(folder)
+
+
+def test_a_folder_with_a_part_that_is_cut_short_is_refused(folder: Path) -> None:
+    part = folder / "__0_0.distcp"
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(ConfigError, match=r"is not whole: __0_0[.]distcp is cut short"):
+        check_checkpoint(folder)
+    (folder / ".metadata").write_bytes(b"no pickle")
+    with pytest.raises(ConfigError, match=r"is damaged: .metadata cannot be read"):
+        check_checkpoint(folder)
+
+
+def test_a_flipped_byte_is_found_before_a_run_goes_on(folder: Path) -> None:
+    part = folder / "__0_0.distcp"
+    content = bytearray(part.read_bytes())
+    content[content.index(b"data/0") + 120] ^= 0xFF
+    part.write_bytes(content)
+    check_shards(folder)
+    with pytest.raises(ConfigError, match=r"is damaged: __0_0[.]distcp"):
+        check_shards(folder, fully=True)
+
+
+@pytest.mark.parametrize(
+    ("saved", "overrides", "message"),
+    [
+        ("fsdp", WAYS["mesh"], "is a folder of FSDPStrategy, which ForkedMesh cannot read\n  save in one file"),
+        ("mesh", WAYS["fsdp"], "is a folder of ModelParallelStrategy, which ForkedFSDP cannot read"),
+        ("one", WAYS["fsdp, flat"], "that FSDP cannot take with use_orig_params=False"),
+        (None, way("PlainFSDP", state_dict_type="full"), "on the CPU torch's FSDP would save a wrong state"),
+        (None, way("ForkedFSDP", use_orig_params="false"), "cannot save the state of the optimizer in one file"),
+    ],
+)
+def test_what_torch_and_lightning_cannot_do_is_said(
+    runs: Runs, saved: str | None, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(LighterError, match=message):
+        run(
+            "fit",
+            "kept",
+            *overrides,
+            "trainer::logger::name=bad",
+            ckpt=runs.checkpoint(saved, "epoch=0") if saved else None,
+        )
+
+
+def test_a_folder_takes_the_place_of_another_and_of_a_file(tmp_path: Path) -> None:
+    for number, old in enumerate(("folder", "file", "nothing")):
+        target, beside = tmp_path / f"{old}.ckpt", tmp_path / f".{old}.ckpt.1.tmp"
+        beside.mkdir()
+        (beside / "part").write_text(str(number))
+        if old == "folder":
+            target.mkdir()
+            (target / "other").touch()
+        elif old == "file":
+            target.touch()
+        put_in_place(beside, target)
+        assert [(item.name, item.read_text()) for item in target.iterdir()] == [("part", str(number))]
+    (tmp_path / ".left.ckpt.1.tmp").mkdir()
+    remove_stale([], tmp_path)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["file.ckpt", "folder.ckpt", "nothing.ckpt"]
