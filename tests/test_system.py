@@ -512,7 +512,7 @@ def test_steps_return_only_the_loss_when_nobody_reads_the_outputs(
     returned: list[Any] = []
     step = System._step
 
-    def watched(self: System, mode: str, batch: Any, *index: Any, **again: bool) -> Any:
+    def watched(self: System, mode: str, batch: Any, *index: Any, **again: Any) -> Any:
         returned.append(step(self, mode, batch, *index, **again))
         return returned[-1]
 

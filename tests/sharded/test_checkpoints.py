@@ -168,3 +168,41 @@ def test_a_folder_takes_the_place_of_another_and_of_a_file(tmp_path: Path) -> No
     (tmp_path / ".left.ckpt.1.tmp").mkdir()
     remove_stale([], tmp_path)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["file.ckpt", "folder.ckpt", "nothing.ckpt"]
+
+
+@pytest.mark.parametrize("kills", range(3))
+def test_at_each_moment_one_whole_folder_is_found(kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renames are counted, and the process is "killed" before the n-th of them."""
+    target, beside = tmp_path / "last.ckpt", tmp_path / ".last.ckpt.7.tmp"
+    for folder, text in ((target, "earlier"), (beside, "later")):
+        folder.mkdir()
+        (folder / "part").write_text(text)
+    done = 0
+
+    def counted(rename: object) -> object:
+        def count(path: Path, to: Path) -> object:
+            nonlocal done
+            if done == kills:
+                raise KeyboardInterrupt
+            done += 1
+            return rename(path, to)  # type: ignore[operator]
+
+        return count
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", counted(Path.rename))
+        patch.setattr(Path, "replace", counted(Path.replace))
+        with pytest.raises(KeyboardInterrupt):
+            put_in_place(beside, target)
+    remove_stale([], tmp_path)
+    found = {path.name: (path / "part").read_text() for path in tmp_path.glob("*.ckpt")}
+    expected = [
+        {"last.ckpt": "earlier"},
+        {"last.old.ckpt": "earlier"},
+        {"last.ckpt": "later", "last.old.ckpt": "earlier"},
+    ]
+    assert found == expected[kills]
+    beside.mkdir()
+    (beside / "part").write_text("later still")
+    put_in_place(beside, target)
+    assert {path.name: (path / "part").read_text() for path in tmp_path.iterdir()} == {"last.ckpt": "later still"}

@@ -61,18 +61,30 @@ def failure_of(
 
 
 def put_in_place(beside: Path, target: Path) -> None:
-    """Rename a checkpoint that is wholly written; what is in its place is removed last."""
+    """Rename a checkpoint that is wholly written.
+
+    A folder in its place cannot be replaced in one go: meanwhile it has a name by which it is found as a checkpoint.
+    """
     if beside.is_dir():
         for part in (*beside.rglob("*"), beside):
             _sync(part)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.old{SUFFIX}")
+    before = target.with_name(f"{target.stem}.old{target.suffix}")
     if target.is_dir() and not target.is_symlink():
-        target.rename(aside)
+        _remove(before)
+        target.rename(before)
     elif beside.is_dir():
         target.unlink(missing_ok=True)
     beside.replace(target)
     _sync(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(before)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint's folder, which is not found as a checkpoint any more when it is half there."""
+    if folder.is_dir():
+        hidden = folder.with_name(f".{folder.name}.{os.getpid()}{SUFFIX}")
+        folder.rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def remove_stale(folders: Iterable[Path], own: Path) -> None:
