@@ -42,8 +42,8 @@ def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | Non
         report = Report()
         runner = Runner(report.trainer_arguments)
         runner.prepare(stage, config, ckpt=ckpt, resume=resume)
-        if runner.is_done:
-            report.nothing_left(runner)
+        if runner.done is not None:
+            report.nothing_left(runner.done)
             return 0
         return _start(runner, report)
     finally:
