@@ -99,8 +99,11 @@ def test_a_long_source_line_is_shown_around_the_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("columns", "widest"), [(80, 80), (20, 60), (300, 120)])
-def test_messages_are_as_wide_as_the_terminal_within_bounds(columns: int, widest: int, tmp_path: Path) -> None:
-    file = tmp_path / "long.yaml"
+def test_messages_are_as_wide_as_the_terminal_within_bounds(
+    columns: int, widest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("long.yaml")
     file.write_text("a: [" + "x, " * 100 + "wrong" + ", y" * 100 + "]\n", encoding="utf-8")
     error = ConfigError("many words " * 30, place=Place(str(file), 1, 305), suggestion="more words " * 30)
     terminal, other_end = pty.openpty()
@@ -137,3 +140,31 @@ def test_the_own_frame_is_the_innermost_that_is_no_librarys(tmp_path: Path) -> N
 
 def test_an_error_without_a_frame_of_the_users_has_none() -> None:
     assert own_frame(ValueError()) is None
+
+
+def test_what_is_quoted_stays_in_one_piece_however_long_it_is(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["a folder-with a long name"] * 9)
+    folder.mkdir(parents=True)
+    for path in (folder, folder / "missing.ckpt"):
+        for text in (f"the run's file {str(path)!r} cannot be written: the disk isn't there", f"'{path}' is gone"):
+            error = RunError(text, value=str(path), suggestion=f"words {'and words ' * 20} or --ckpt '{path}'")
+            message = render(error)
+            assert message.count(str(path)) == 2
+            assert f"--ckpt '{path}'" in message
+            assert max(len(line) for line in message.splitlines() if str(path) not in line) <= 120
+    command = "lighter fit logs/version_0 trainer::max_epochs=4 --resume"
+    assert f"`{command}`" in render(RunError("words " * 17 + f"`{command}` " + "words " * 30))
+
+
+def test_a_place_with_spaces_in_it_stays_in_one_piece(tmp_path: Path) -> None:
+    file = tmp_path.joinpath(*["a folder-with a long name"] * 5, "a.yaml")
+    file.parent.mkdir(parents=True)
+    file.write_text("a: 1\n")
+    first, second, *_ = render(ConfigError("is wrong", place=Place(str(file), 1, 1))).splitlines()
+    assert (first, second) == (f"{file}:1:1:", "  is wrong")
+
+
+def test_a_long_word_that_is_no_path_is_shortened() -> None:
+    assert render(ConfigError("x" * 500)) == f"{'x' * 49}…{'x' * 49}"
+    value = "/".join("no path" for _ in range(100))
+    assert len(render(ConfigError(f"{value!r} is wrong", value=value))) <= 120

@@ -18,6 +18,8 @@ MESSAGE = 5000  # the longest message
 CANDIDATES = 2000  # names that one is compared with, at most: comparing takes a while
 PACKAGE = Path(__file__).parent
 
+_PIECE = re.compile(r"(?:--[a-z-]+ )?(?:(?<!\w)(['\"`]).*?\1(?!\w)|\S)+")  # of a line that may be folded between them
+
 _remembered: dict[str, list[str]] = {}  # lines of what is no text file, by name
 
 
@@ -143,17 +145,7 @@ def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
         _on_one_line(shorten(problem.path or "")),
         _printable(_brief(problem.message, problem.value)),
     ]
-    lines = [""]
-    for part in filter(None, parts):
-        first, *more = part.split("\n")
-        if not lines[-1]:
-            lines = [first]
-        elif len(lines[-1]) + len(first) < width:
-            lines[-1] += f": {first}"
-        else:
-            lines = [*lines[:-1], f"{lines[-1]}:", f"  {first}"]
-        lines += more
-    lines = [shown for line in lines for shown in _folded(line, width)]
+    lines = _joined([part for part in parts if part], width)
     if problem.place and problem.place.file:
         lines += _excerpt(problem.place, read, width)
     if problem.suggestion:
@@ -161,12 +153,36 @@ def _screen(problem: Problem, read: Callable[[str], list[str]]) -> str:
     return "\n".join(lines)
 
 
+def _joined(parts: Sequence[str], width: int) -> list[str]:
+    """Return a place, a config path and a message in as few lines as they take, the place in one piece."""
+    lines: list[str] = []
+    for part in parts:
+        first, *more = part.split("\n")
+        if lines and len(lines[-1]) + len(": ") + len(first) <= width:
+            lines[-1] += f": {first}"
+        elif lines:
+            lines = [*lines[:-1], f"{lines[-1]}:", *_folded(f"  {first}", width)]
+        else:
+            lines = [first] if part != parts[-1] else _folded(first, width)
+        lines += [shown for line in more for shown in _folded(line, width)]
+    return lines
+
+
 def _brief(text: str, value: object) -> str:
-    """Return a message or a suggestion, with a long value or name that it quotes shortened."""
+    """Return a message or a suggestion, with a long value or name that it quotes shortened, but for paths."""
     for quoted in (repr(value), value):
-        if isinstance(quoted, str) and len(quoted) > WIDTH:
+        if isinstance(quoted, str) and len(quoted) > WIDTH and not _is_path(quoted):
             text = text.replace(quoted, shorten(quoted))
-    return shorten(re.sub(r"\S{200,}", lambda run: shorten(run[0]), text), MESSAGE)
+    return shorten(re.sub(r"\S{200,}", lambda run: run[0] if _is_path(run[0]) else shorten(run[0]), text), MESSAGE)
+
+
+def _is_path(text: str) -> bool:
+    """Tell whether a text, maybe in quotes or with a line's number, is where there is a file, or could be one."""
+    path = re.sub(r"(:\d+)+$", "", text.strip("'\"`.,:;()"))
+    try:
+        return os.path.lexists(path) or (os.sep in path and os.path.isdir(os.path.dirname(path)))  # noqa: PTH112, PTH120
+    except ValueError:  # no name that a file could have
+        return False
 
 
 def _printable(text: str) -> str:
@@ -188,13 +204,22 @@ def _columns() -> int:
 
 
 def _folded(line: str, width: int) -> list[str]:
-    """Return a line as several that fit, all but the first indented further."""
+    """Return a line as several that fit, all but the first indented further.
+
+    What is quoted, such as a path or a command, stays in one piece for those who copy it, and so does a long word.
+    """
     if len(line) <= width:
         return [line]
-    import textwrap  # here, as few lines are long
-
     indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.wrap(line, width, initial_indent="", subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+    lines = [indent]
+    for piece in (found[0] for found in _PIECE.finditer(line)):
+        if not lines[-1].strip():
+            lines[-1] += piece
+        elif len(lines[-1]) + 1 + len(piece) <= width:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(f"{indent}  {piece}")
+    return lines
 
 
 def own_frame(error: BaseException) -> str | None:

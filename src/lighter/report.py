@@ -18,7 +18,7 @@ from rich.table import Table
 
 from lighter.callbacks import FileWriter, TableWriter
 from lighter.runner import Runner
-from lighter.runs.resume.find import Resumed
+from lighter.runs.resume.find import Done, Resumed
 from lighter.system import System
 
 _SUFFIX = "/epoch"
@@ -62,21 +62,17 @@ class Report:
         self._console.print(f"[bold]lighter {runner.stage}[/bold]")
         self._rows(rows)
 
-    def nothing_left(self, runner: Runner) -> None:
+    def nothing_left(self, done: Done) -> None:
         """Say that the run to go on with has done all that its config asks for."""
-        assert runner.resumed is not None
-        run, folder = runner.resumed.run, os.path.relpath(runner.resumed.folder)
+        run, folder = done.run, os.path.relpath(done.folder)
+        rows = [
+            ("done", f"nothing is left to do: {_count(run.epochs, 'epoch')}, {_count(run.steps, 'step')}"),
+            ("results", folder),
+        ]
+        if done.longer:
+            rows.append(("do more", shlex.join(["lighter", "fit", folder, *done.longer, "--resume"])))
         self._console.print("[bold]lighter fit[/bold]")
-        self._rows(
-            [
-                ("done", f"nothing is left to do: {_count(run.epochs, 'epoch')}, {_count(run.steps, 'step')}"),
-                ("results", folder),
-                (
-                    "do more",
-                    shlex.join(["lighter", "fit", folder, f"trainer::max_epochs={run.epochs * 2}", "--resume"]),
-                ),
-            ]
-        )
+        self._rows(rows)
 
     def tail(self, runner: Runner) -> None:
         """Say how it ended: final metrics, best checkpoint, the run folder and what to do next."""
@@ -124,23 +120,28 @@ class Report:
 
 
 class _Progress(Callback):
-    """Remembers at which step training began, and logs a line an epoch where there is no bar."""
+    """Remembers at which step training began, and logs a line for each epoch of this process where there is no bar."""
 
     def __init__(self, *, lines: bool) -> None:
         self.began: int | None = None
         self._lines = lines
+        self._is_due = False  # an epoch has ended whose line is not written: its values are all there only after it
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self.began = trainer.global_step
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._is_due = self._lines and trainer.is_global_zero
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._line(trainer, pl_module)  # of the epoch before, whose values are all there only now
+        self._line(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._line(trainer, pl_module)
 
     def _line(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        values = _values(trainer, module) if self._lines and trainer.is_global_zero else {}
+        values = _values(trainer, module) if self._is_due else {}
+        self._is_due = False
         if values:
             of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
             text = "  ".join(f"{name.removesuffix(_SUFFIX)} {value:.4g}" for name, value in values.items())

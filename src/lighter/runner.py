@@ -27,8 +27,9 @@ from lighter.runs.checkpoints.folders import write_atomically
 from lighter.runs.checkpoints.mismatch import mismatch
 from lighter.runs.checkpoints.stored import choose_checkpoint
 from lighter.runs.record.recorder import Recorder
-from lighter.runs.resume.find import Resumed, find_resumed
+from lighter.runs.resume.find import Done, Resumed, find_resumed
 from lighter.runs.resume.loggers import place_loggers
+from lighter.runs.resume.schedulers import step_beyond
 from lighter.runs.resume.signals import Signals
 from lighter.system import System
 
@@ -49,7 +50,8 @@ class Runner:
     recorder: Recorder
     signals: Signals
     peers: Peers
-    resumed: Resumed | None
+    resumed: Resumed | None  # the run that is gone on with
+    done: Done | None  # the run that was to go on, and has nothing left to do
 
     def __init__(self, trainer_arguments: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> None:
         self._trainer_arguments = trainer_arguments
@@ -86,50 +88,33 @@ class Runner:
         _known(stage)
         if resume and (stage != "fit" or ckpt):
             raise UsageError("`resume` is of fit, and without `ckpt`: it finds the run's last checkpoint")
-        self.stage, self.resumes = stage, resume
-        self.config = config
-        project = import_project(self.config)
-        resolver = Resolver.of(self.config)
+        self.stage, self.config, self.resumes = stage, config, resume
+        project = import_project(config)
+        resolver = Resolver.of(config)
         resolver.require()
-        self.seed = resolver.resolve("seed") if "seed" in resolver else None
-        if self.seed is not None:
-            pl.seed_everything(self.seed, workers=True, verbose=False)
+        self.seed = _seed_everything(resolver)
         self.trainer = _instance(resolver, "trainer", pl.Trainer, self._trainer(resolver))
         write_atomically(self.trainer)
         distribute_batches(self.trainer, seeded=self.seed is not None)
-        self.recorder = Recorder(config, stage, seed=self.seed, project=project)
-        self.signals = Signals(self.trainer, lambda: self.recorder.folder)
+        self._add_callbacks(project)
         self.peers = Peers(self.trainer, self.recorder.close, self.signals.leave)
-        callbacks_of(self.trainer).insert(0, self.recorder)  # those that save checkpoints stay last
-        callbacks_of(self.trainer).append(self.signals)
-        if self.seed is not None:
-            callbacks_of(self.trainer).insert(0, Exact(self.seed))
-        callbacks_of(self.trainer)[:0] = [TrainedWeights(), SameData()]
         with self.peers.expected():
             self._build(resolver, ckpt)
 
     def _build(self, resolver: Resolver, ckpt: str | None) -> None:
         """Build what the Trainer is to run, unless nothing is left to do."""
-        self.resumed = find_resumed(self.trainer, self.config) if self.resumes else None
-        if self.is_done:
+        found = find_resumed(self.trainer, self.config) if self.resumes else None
+        self.done = found if isinstance(found, Done) else None
+        self.resumed = found if isinstance(found, Resumed) else None
+        if self.done is not None:
             return
         if self.resumed is not None:
             place_loggers(self.trainer, self.resumed)
         resolver = resolver.with_live({"trainer": self.trainer})
         self.arguments = self._stage_arguments(resolver)
-        given = self.arguments.pop("ckpt_path", None)
-        which = ckpt or given
-        if self.resumed is not None:
-            self.checkpoint = self.resumed.checkpoint
-        else:
-            self.checkpoint = choose_checkpoint(str(which) if which else None, self.stage, self.trainer, self.config)
+        self.checkpoint = self._checkpoint(ckpt, self.arguments.pop("ckpt_path", None))
         self.datamodule = self._datamodule(resolver)
         self.system = _instance(resolver, "system", pl.LightningModule, self._system(resolver))
-
-    @property
-    def is_done(self) -> bool:
-        """Tell whether the run that was to go on has nothing left to do."""
-        return self.resumed is not None and self.resumed.is_done
 
     def record(self) -> Path | None:
         """Begin the record of the prepared stage, and return its folder; None where there is none to be left.
@@ -146,7 +131,7 @@ class Runner:
 
     def start(self) -> Any:
         """Run the prepared stage and return what the Trainer returned."""
-        if self.is_done:
+        if self.done is not None:
             return None
         self.record()
         try:
@@ -169,6 +154,26 @@ class Runner:
             if failure is None:
                 raise
             raise failure from error
+        except ValueError as error:
+            failure = step_beyond(self.trainer, self.config, error, resumed=self.resumed is not None)
+            if failure is None:
+                raise
+            raise failure from error
+
+    def _add_callbacks(self, project: Path | None) -> None:
+        """Add what records the run, answers signals and makes it exact to the Trainer's own callbacks."""
+        self.recorder = Recorder(self.config, self.stage, seed=self.seed, project=project)
+        self.signals = Signals(self.trainer, lambda: self.recorder.folder)
+        first: list[pl.Callback] = [TrainedWeights(), SameData()] + ([] if self.seed is None else [Exact(self.seed)])
+        callbacks = callbacks_of(self.trainer)
+        callbacks[:] = [*first, self.recorder, *callbacks, self.signals]  # those that save checkpoints stay last
+
+    def _checkpoint(self, asked: str | None, given: object) -> Path | None:
+        """Return the checkpoint to begin with: the resumed run's, or what was asked for, or what the config gives."""
+        if self.resumed is not None:
+            return self.resumed.checkpoint
+        which = asked or given
+        return choose_checkpoint(str(which) if which else None, self.stage, self.trainer, self.config)
 
     def _trainer(self, resolver: Resolver) -> object:
         target = resolver.target("trainer")
@@ -274,6 +279,14 @@ class Runner:
 def _known(stage: str) -> None:
     if stage not in STAGES:
         raise UsageError(f"{stage!r} is not a stage", suggestion=did_you_mean(stage, STAGES))
+
+
+def _seed_everything(resolver: Resolver) -> Any:
+    """Seed the generators that the parts are built with, and return the seed; None if the config has none."""
+    seed = resolver.resolve("seed") if "seed" in resolver else None
+    if seed is not None:
+        pl.seed_everything(seed, workers=True, verbose=False)
+    return seed
 
 
 def _system_class(resolver: Resolver) -> type[System] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning_fabric.utilities.warnings import PossibleUserWarning
@@ -54,6 +56,68 @@ def test_validate_draws_the_same_with_any_number_of_workers() -> None:
         trainer, system, _ = make(val=loader(shuffle=False, num_workers=number))
         values.append(trainer.validate(system, verbose=False))
     assert values[0] == values[1]
+
+
+class Evaluated(Plain):
+    """Draw wherever Lightning evaluates, between batches that are loaded in a way of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[str, list[float]] = {}
+
+    def draw(self, name: str) -> None:
+        self.drawn.setdefault(name, []).append(float(torch.rand(())) + random.random() + float(np.random.rand()))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        self.draw("train")
+        return super().training_step(batch, batch_idx)
+
+    def on_train_epoch_start(self) -> None:
+        self.draw("train")
+
+    def on_validation_epoch_start(self) -> None:
+        self.draw("val")
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.draw("val")
+
+    def on_test_epoch_start(self) -> None:
+        self.draw("test")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.draw("test")
+
+    def val_dataloader(self) -> Any:
+        return Unseeded()
+
+    test_dataloader = val_dataloader
+
+
+class Unseeded:
+    """Batches that leave the generators of the main process as they find them."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([0, 1])
+
+
+@pytest.mark.filterwarnings("ignore:This run may not be repeated or resumed exactly. Unseeded loads")
+@pytest.mark.filterwarnings("ignore:The .*_dataloader.* does not have many workers")
+def test_what_is_drawn_in_evaluation_repeats_and_is_drawn_nowhere_else() -> None:
+    def draw(stage: str) -> dict[str, list[float]]:
+        trainer, module, _ = make(module=Evaluated, max_epochs=2, val_check_interval=0.5)
+        getattr(trainer, stage)(module, **({} if stage == "fit" else {"verbose": False}))
+        drawn: dict[str, list[float]] = module.drawn
+        return drawn
+
+    fitted = draw("fit")
+    assert fitted == draw("fit")
+    assert len(fitted["val"]) == 2 * 2 * 3  # twice in each of two epochs, once before and in each of two batches
+    assert len(set(fitted["val"] + fitted["train"])) == len(fitted["val"] + fitted["train"])
+    for stage, name in (("validate", "val"), ("test", "test")):
+        values = draw(stage)[name]
+        assert values == draw(stage)[name]
+        assert len(set(values)) == 3
+        assert not set(values) & set(fitted["train"])
 
 
 def test_two_loaders_of_one_dataset_draw_differently() -> None:

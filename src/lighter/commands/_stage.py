@@ -47,9 +47,9 @@ def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | Non
         report = Report()
         runner = Runner(report.trainer_arguments)
         runner.prepare(stage, config, ckpt=ckpt, resume=resume)
-        if runner.is_done:
+        if runner.done is not None:
             if runner.trainer.is_global_zero:
-                report.nothing_left(runner)
+                report.nothing_left(runner.done)
             return 0
         return _start(runner, report)
     finally:

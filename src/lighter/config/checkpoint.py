@@ -9,8 +9,8 @@ from pathlib import Path
 from lighter.errors import ConfigError, did_you_mean
 
 SUFFIX = ".ckpt"
-SHARED_PARTS = ("meta.pt", "checkpoint/*mp_rank_00_model_states.pt")  # of a sharded one: all but weights
 
+_SHARED_PARTS = ("meta.pt", "checkpoint/*mp_rank_00_model_states.pt")  # of a sharded one: all but weights
 _START = b"PK\x03\x04"  # of a zip file, which torch writes
 _PICKLE = "/data.pkl"  # in it: everything but the numbers of tensors
 _MAX_BYTES = 256_000_000  # of that
@@ -21,7 +21,7 @@ def is_checkpoint(path: str) -> bool:
     if path.endswith(SUFFIX):
         return True
     if os.path.isdir(path):  # noqa: PTH112 (pathlib raises on names that cannot exist)
-        return _shared_part(path) is not None
+        return shared_part(path) is not None
     if not os.path.isfile(path):  # noqa: PTH113 (as above; and a pipe can be read only once)
         return False
     try:
@@ -43,7 +43,7 @@ def read_checkpoint(path: str) -> Mapping[object, object]:
 
     file = path
     if os.path.isdir(path):  # noqa: PTH112 (as above)
-        file = _shared_part(path) or ""
+        file = shared_part(path) or ""
         if not file:
             raise _refuse(path, "is a folder, and not a sharded checkpoint that says what it holds")
     try:
@@ -63,8 +63,9 @@ def read_checkpoint(path: str) -> Mapping[object, object]:
     return content
 
 
-def _shared_part(folder: str) -> str | None:
-    found = (str(part) for pattern in SHARED_PARTS for part in sorted(Path(folder).glob(pattern)))
+def shared_part(folder: str) -> str | None:
+    """Return the file of a sharded checkpoint that holds all but its weights; None where there is none."""
+    found = (str(part) for pattern in _SHARED_PARTS for part in sorted(Path(folder).glob(pattern)))
     return next(found, None)
 
 

@@ -7,14 +7,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path as FilePath
 
+from lighter._run_folder import CONFIG, KEY, RECORD
 from lighter.config.checkpoint import is_checkpoint, read_checkpoint
 from lighter.config.load import Patch, load_file, load_text
 from lighter.config.origin import show
 from lighter.config.tree import MAX_DEPTH, MAX_NODES, Node, Path, Scalar, join, split
 from lighter.errors import ConfigError, Place, Problem, remember_lines
-
-CONFIG, RECORD = "config.yaml", "run.json"  # in the folder of a run
-KEY = "lighter"  # in a checkpoint
 
 _MAX_BITS = 3000  # of a whole number
 _MAX_FOLDERS = 1000  # that are looked through for a run to suggest

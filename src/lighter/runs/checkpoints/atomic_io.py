@@ -91,8 +91,9 @@ def remove_stale(folders: Iterable[Path], own: Path) -> None:
     """Remove what a killed process had begun to write into folders; `own` is the run's, where no other one writes."""
     for folder in {own, *folders}:
         for file in folder.glob(f".*{SUFFIX}"):
-            if own in (folder, *folder.parents) or time.time() - file.stat().st_mtime > STALE:
-                shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # of one that its process has just finished
+                if own in (folder, *folder.parents) or time.time() - file.stat().st_mtime > STALE:
+                    shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:

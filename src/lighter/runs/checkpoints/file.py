@@ -9,13 +9,13 @@ from pickle import UnpicklingError
 
 import torch
 
+from lighter.config.checkpoint import shared_part
 from lighter.errors import ConfigError
 from lighter.runs.checkpoints.sharded import INDEX, META, check_shards
 
 LIGHTNING_KEYS = {"state_dict", "pytorch-lightning_version"}
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before 1.6
 DEEPSPEED = ("latest", "checkpoint")  # in its folders
-SHARED_PARTS = ("meta.pt", "checkpoint/*mp_rank_00_model_states.pt")  # of a sharded one: all but weights
 
 _BARE_WEIGHTS = "load weights alone in the config, with lighter.utils.model.adjust_prefix_and_load_state_dict"
 
@@ -28,10 +28,10 @@ def load_checkpoint(path: Path) -> object:
         UnpicklingError: it holds objects of classes that `torch.load` does not trust.
     """
     if path.is_dir():
-        parts = [part for pattern in SHARED_PARTS for part in sorted(path.glob(pattern))]
-        if not parts:
+        part = shared_part(str(path))
+        if part is None:
             raise _refuse(path, "is a folder whose contents cannot be told")
-        path = parts[0]
+        path = Path(part)
     try:
         zipped = _is_zipped(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lighter._run_folder import CHECKPOINTS, INTERRUPTION
 from lighter.config import Config
+from lighter.config.checkpoint import read_checkpoint
 from lighter.errors import ConfigError, did_you_mean
-from lighter.runs.checkpoints.file import check_checkpoint, load_checkpoint
+from lighter.runs.checkpoints.file import check_checkpoint
 from lighter.runs.checkpoints.record import recorded_sources, sources_of
-from lighter.runs.resume.signals import NAME as INTERRUPTED
 
 ANY = "--ckpt PATH takes any"
 
@@ -62,8 +62,8 @@ def _newest(trainer: pl.Trainer, sources: Sources) -> tuple[_Run, Path]:
         without_record: list[Path] = []
         for file in run.files:
             try:
-                recorded = recorded_sources(load_checkpoint(file))
-            except (ConfigError, UnpicklingError):
+                recorded = recorded_sources(read_checkpoint(str(file)))
+            except ConfigError:
                 nameless.append(file)
                 continue
             if recorded is None:
@@ -132,7 +132,7 @@ def _shared_folders(trainer: pl.Trainer) -> list[Path]:
     """Return the folders that every run of this trainer writes to."""
     folders = [Path(chosen) for chosen in _chosen(trainer) if chosen]
     if _log_folder(trainer) is None and not all(_chosen(trainer)):
-        folders.append(Path(trainer.default_root_dir) / "checkpoints")
+        folders.append(Path(trainer.default_root_dir) / CHECKPOINTS)
     return list(dict.fromkeys(folders))
 
 
@@ -140,8 +140,8 @@ def _folders_of_runs(trainer: pl.Trainer) -> Iterator[Path]:
     """Yield the folders of checkpoints that the runs of this trainer's logger have each for itself."""
     logs = _log_folder(trainer)
     if logs is not None:
-        yield logs / "checkpoints"
-        yield from logs.glob("*/checkpoints")
+        yield logs / CHECKPOINTS
+        yield from logs.glob(f"*/{CHECKPOINTS}")
 
 
 def _log_folder(trainer: pl.Trainer) -> Path | None:
@@ -159,7 +159,7 @@ def _chosen(trainer: pl.Trainer) -> list[str | None]:
 
 def _last(run: _Run, newest: Path, sources: Sources) -> Path:
     known = run.files[run.files.index(newest) :]  # what is newer than the newest record was passed over
-    named = (file for file in known if file.stem == "last" or file.stem.startswith(("last-v", f"{INTERRUPTED}-")))
+    named = (file for file in known if file.stem == "last" or file.stem.startswith(("last-v", INTERRUPTION)))
     return next((file for file in named if not _is_of_another(file, sources)), newest)
 
 
@@ -178,13 +178,13 @@ def _best(run: _Run, newest: Path, sources: Sources) -> Path:
 
 def _is_of_another(file: Path, sources: Sources) -> bool:
     try:
-        return recorded_sources(load_checkpoint(file)) not in (None, sources)
-    except (ConfigError, UnpicklingError):
+        return recorded_sources(read_checkpoint(str(file))) not in (None, sources)
+    except ConfigError:
         return False  # `check_checkpoint` says what is wrong with it
 
 
 def _callback_states(file: Path) -> list[dict[str, Any]]:
-    content = load_checkpoint(file)
-    states = content.get("callbacks", {}) if isinstance(content, dict) else {}
-    known = [state for name, state in states.items() if "Checkpoint" in name and isinstance(state, dict)]
+    states = read_checkpoint(str(file)).get("callbacks")
+    named = states.items() if isinstance(states, dict) else ()
+    known = [state for name, state in named if "Checkpoint" in str(name) and isinstance(state, dict)]
     return sorted(known, key=lambda state: state.get("monitor") is None)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 
 from lighter.config import Config
-from lighter.config.checkpoint import SUFFIX, is_checkpoint, read_checkpoint
+from lighter.config.checkpoint import is_checkpoint, read_checkpoint
 from lighter.errors import ConfigError
 from lighter.runs.checkpoints.file import check_checkpoint
 from lighter.runs.checkpoints.find import ANY, find_checkpoint
-from lighter.runs.checkpoints.record import KEY
+from lighter.runs.checkpoints.of_run import checkpoints_of
+from lighter.runs.checkpoints.record import record_of
 from lighter.runs.record.run_file import Run, read_run
 
 BEST, LAST, NONE = "best", "last", "none"
@@ -84,41 +85,28 @@ def _best(folder: Path, run: Run) -> Path:
 
 
 def _last(folder: Path, run: Run) -> Path:
-    """Return the checkpoint that came furthest, of those that the run told of or has in its folder."""
-    told = (folder / item.path for item in run.checkpoints)
-    files = {file for file in (*told, *(folder / "checkpoints").glob(f"*{SUFFIX}")) if file.exists()}
-    contents = ((file, _content(file)) for file in files)
-    found = [(_steps(content), file.stem.startswith(LAST), file) for file, content in contents if _is_of(run, content)]
-    if not found:
-        message = f"the run {str(folder)!r} has left no checkpoint, or none that is still there"
-        raise ConfigError(message, value=str(folder), suggestion=_OTHERWISE)
-    return max(found)[-1]  # of two after the same step `last`, which is written after the other
+    """Return the checkpoint that came furthest."""
+    found, broken = checkpoints_of(folder, run)
+    if found:
+        return found[0].path
+    why = "has no checkpoint that is whole" if broken else "has left no checkpoint, or none that is still there"
+    message = "\n  ".join([f"the run {str(folder)!r} {why}", *broken])
+    raise ConfigError(message, value=str(folder), suggestion=_OTHERWISE)
 
 
 def _existing(folder: Path, path: str, run: Run | None = None) -> Path:
     found = folder / path
     if not found.exists():
         raise ConfigError(f"{str(found)!r}, which the run {str(folder)!r} names, is gone", suggestion=_OTHERWISE)
-    if run is not None and not _is_of(run, _content(found)):
+    if run is not None and not _is_of(run, found):
         message = f"{str(found)!r}, which the run {str(folder)!r} names, is of another run by now"
         raise ConfigError(message, suggestion=_OTHERWISE)
     return found
 
 
-def _is_of(run: Run, content: Mapping[object, object]) -> bool:
+def _is_of(run: Run, path: Path) -> bool:
     """Tell whether a checkpoint is not one that another run has saved in its place."""
-    record = content.get(KEY)
-    return not isinstance(record, dict) or record.get("run", run.started) == run.started
-
-
-def _steps(content: Mapping[object, object]) -> float:
-    """Return how many steps led to a checkpoint; less than none where that cannot be told."""
-    steps = content.get("global_step")
-    return steps if isinstance(steps, (int, float)) else -1
-
-
-def _content(file: Path) -> Mapping[object, object]:
     try:
-        return read_checkpoint(str(file))
-    except ConfigError:  # `check_checkpoint` tells what is wrong with the one that is chosen
-        return {}
+        return bool(record_of(read_checkpoint(str(path))).get("run", run.started) == run.started)
+    except ConfigError:  # `check_checkpoint` tells what is wrong with it
+        return True

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NAME = "epochs.csv"
+from lighter._run_folder import EPOCHS
+
 INDEX = ("epoch", "step", "seconds")  # columns that are no metrics
 
 
@@ -46,7 +47,7 @@ def row_at(folder: Path, step: int) -> dict[str, float] | None:
 def _rows(folder: Path) -> Iterator[dict[str, str]]:
     """Yield the rows; what cannot be read is as if it were not there."""
     try:
-        with (folder / NAME).open(encoding="utf-8", errors="replace", newline="") as file:
+        with (folder / EPOCHS).open(encoding="utf-8", errors="replace", newline="") as file:
             for row in csv.DictReader(file):
                 yield {name: text for name, text in row.items() if isinstance(name, str) and isinstance(text, str)}
     except (OSError, csv.Error):

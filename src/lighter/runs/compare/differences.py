@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lighter._run_folder import PATCH
 from lighter.config.tree import Node
 from lighter.config.tree import Path as ConfigPath
 from lighter.runs.record.git import commits_apart
 from lighter.runs.record.run_file import Run
-
-PATCH = "uncommitted.patch"
 
 _FILE = re.compile(r"^diff --git .*?(?: b/| \"b/)(?P<name>[^\n\"]*)", re.MULTILINE)
 

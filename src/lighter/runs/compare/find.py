@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
+from lighter._run_folder import CHECKPOINTS, RECORD
 from lighter.errors import ConfigError, UsageError
-from lighter.runs.record.run_file import NAME, Run, read_run, status_of
+from lighter.runs.record.run_file import Run, instant, read_run, status_of
 
 DEEPEST = 12  # levels below the folder that is searched
-PASSED_OVER = ("checkpoints", "node_modules", "site-packages", "__pycache__")  # and hidden ones
+PASSED_OVER = (CHECKPOINTS, "node_modules", "site-packages", "__pycache__")  # and hidden ones
 VIRTUAL_ENVIRONMENT = "pyvenv.cfg"  # marks one
 
-_MARKS = (NAME, VIRTUAL_ENVIRONMENT)
+_MARKS = (RECORD, VIRTUAL_ENVIRONMENT)
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,10 @@ def read_runs(folders: Sequence[str | Path]) -> tuple[list[Found], list[str]]:
         try:
             found.append(Found(folder, read_run(folder)))
         except OSError as error:
-            broken.append(f"{str(folder / NAME)!r} cannot be read: {error.strerror}")
+            broken.append(f"{str(folder / RECORD)!r} cannot be read: {error.strerror}")
         except ConfigError as error:
             broken.append(error.problems[0].message)
-    return sorted(found, key=lambda item: (_instant(item.run.started), str(item.folder))), broken
-
-
-def _instant(started: str) -> float:
-    try:
-        return datetime.fromisoformat(started).timestamp()
-    except ValueError:
-        return 0.0
+    return sorted(found, key=lambda item: (instant(item.run.started), str(item.folder))), broken
 
 
 def find_runs(folders: Sequence[str | Path]) -> list[Path]:
@@ -83,7 +76,7 @@ def _below(folder: str, levels: int, linked: set[str]) -> Iterator[str]:
         return
     if VIRTUAL_ENVIRONMENT in inside:
         return
-    if NAME in inside:
+    if RECORD in inside:
         yield folder
     for name, entry in inside.items():
         if name in _MARKS or levels == 0:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from lighter._run_folder import RECORD
 from lighter.config import Config, compose
 from lighter.config.checkpoint import is_checkpoint, read_checkpoint
 from lighter.config.compose import parse_override
@@ -17,9 +18,10 @@ from lighter.config.tree import Key, Node, step
 from lighter.config.tree import Path as ConfigPath
 from lighter.errors import ConfigError, shorten
 from lighter.project import project_folder
+from lighter.runs.checkpoints.record import record_of
 from lighter.runs.compare.curves import row_at
 from lighter.runs.compare.names import metrics_of
-from lighter.runs.record.run_file import NAME, Run, read_run
+from lighter.runs.record.run_file import Run, read_run
 
 Kind: TypeAlias = Literal["run", "checkpoint", "config"]
 
@@ -101,11 +103,10 @@ def read_side(name: str) -> Side:
 
 def _checkpoint(name: str, config: Config) -> Side:
     content = read_checkpoint(name)
-    record, at_step = content.get("lighter"), content.get("global_step")
-    overrides = record.get("overrides") if isinstance(record, dict) else None
+    overrides, at_step = record_of(content).get("overrides"), content.get("global_step")
     typed = tuple(map(str, overrides)) if isinstance(overrides, list) else ()
     for folder in list(Path(name).resolve().parents)[:ABOVE]:
-        if (folder / NAME).is_file():
+        if (folder / RECORD).is_file():
             metrics = row_at(folder, at_step) if isinstance(at_step, int) else None
             return Side(name, "checkpoint", config, folder, read_run(folder), typed, metrics)
     return Side(name, "checkpoint", config, overrides=typed)

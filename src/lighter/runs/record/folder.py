@@ -74,13 +74,12 @@ def _take_version(logger: Logger) -> None:
     """Make sure that the version which a logger numbers itself is not taken by a run that begins right now."""
     if not _has_folders(logger) or logger._version is not None:
         return
-    while True:
-        folder = Path(logger.root_dir, f"version_{logger.version}")
+    for number in count(int(logger.version)):
         try:
-            folder.mkdir(parents=True)
+            Path(logger.root_dir, f"version_{number}").mkdir(parents=True)
         except FileExistsError:
-            logger._version = None  # it counts anew
             continue
+        logger._version = number
         return
 
 

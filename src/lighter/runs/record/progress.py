@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lighter.runs.record.run_file import Best, Devices, SavedCheckpoint
+from lighter.runs.record.secrets import Secrets
 from lighter.runs.resume.signals import Signals
 
 
@@ -55,8 +56,8 @@ def _model_checkpoints(trainer: pl.Trainer) -> list[ModelCheckpoint]:
 
 
 def inside(path: str, folder: Path) -> str:
-    """Return a path relative to the run's folder if it is in it, else absolute; an URL as it is."""
+    """Return a path relative to the run's folder if it is in it, else absolute; an URL as it is, without secrets."""
     if "://" in path:
-        return path
+        return Secrets.of().hide(path)
     real = Path(os.path.realpath(path))
     return str(real.relative_to(folder)) if folder in (real, *real.parents) else str(real)

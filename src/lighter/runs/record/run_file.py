@@ -7,15 +7,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from lighter._run_folder import RECORD
 from lighter.errors import ConfigError
 from lighter.runs.record.atomic import create_text, write_text
 from lighter.runs.record.git import Git
 from lighter.runs.record.process import Process, is_alive
 
-NAME = "run.json"
 FORMAT = 1
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
@@ -127,12 +128,12 @@ def create_run(folder: Path, run: Run) -> None:
     Raises:
         FileExistsError: it has one.
     """
-    create_text(folder / NAME, _text(run))
+    create_text(folder / RECORD, _text(run))
 
 
 def write_run(folder: Path, run: Run) -> None:
     """Write the record of a run in place of the one before."""
-    write_text(folder / NAME, _text(run))
+    write_text(folder / RECORD, _text(run))
 
 
 def read_run(folder: Path) -> Run:
@@ -142,11 +143,11 @@ def read_run(folder: Path) -> Run:
         OSError: it cannot be read.
         ConfigError: it is not the record of a run.
     """
-    path = folder / NAME
+    path = folder / RECORD
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         return _run(given)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{str(path)!r} is not the record of a run: {error}", value=str(path)) from error
 
 
@@ -158,6 +159,14 @@ def status_of(run: Run) -> str:
     if alive is None:
         return f"running (on {run.process.host})"
     return "running" if alive else "killed"
+
+
+def instant(text: str) -> float:
+    """Return a time of a record in seconds, long ago where it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _text(run: Run) -> str:
@@ -198,8 +207,8 @@ def _run(given: dict[str, Any]) -> Run:
     known["best"] = tuple(Best(**{**_known(Best, item), "score": float(item["score"])}) for item in given["best"])
     known["checkpoints"] = tuple(map(_checkpoint, given["checkpoints"]))
     known["metrics"] = {name: float(value) for name, value in given["metrics"].items()}
-    known |= {name: tuple(given[name]) for name in ("sources", "overrides", "hidden")}
-    known["logs"] = tuple(map(str, given.get("logs", ())))
+    known |= {name: _texts(given[name]) for name in ("sources", "overrides", "hidden")}
+    known["logs"] = _texts(given.get("logs", []))
     known["resumed"] = tuple(map(_resumption, given.get("resumed", ())))
     known["packages"] = dict(given.get("packages", {}))
     known["config"] = _settings(given.get("config", {}))
@@ -208,6 +217,12 @@ def _run(given: dict[str, Any]) -> Run:
         if given.get(name) is not None:
             known[name] = kind(**_known(kind, given[name]))
     return Run(**known)
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+        raise TypeError(f"{given!r} is no list of texts")
+    return tuple(given)
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Setting]:

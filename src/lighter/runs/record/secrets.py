@@ -23,7 +23,7 @@ _KEYS = r"(?:api|access|secret|private|account|auth|encryption|signing)[_.-]?key
 _TOKENS = r"(?:(?:api|access|auth|bearer|bot|hf|huggingface|github|gitlab|id|refresh|secret|session|wandb)[_.-]?)?token"
 _ENDING = rf"(?:{_WORDS}|{_KEYS}|{_TOKENS})"
 _NAME = re.compile(rf"(?:.*[_.-])?(?:{_WORDS}|{_KEYS})|{_TOKENS}", re.IGNORECASE)
-_OF_ENVIRONMENT = re.compile(rf"(?:.*_)?(?:{_WORDS}|TOKEN|(?:API|PRIVATE)?KEY|PASS)", re.IGNORECASE)
+_OF_ENVIRONMENT = re.compile(rf".*(?:{_WORDS})|(?:.*_)?(?:TOKEN|(?:API|PRIVATE)?KEY|PASS|PWD)", re.IGNORECASE)
 
 _USER = re.compile(r"(?<=://)[^\s/?#@'\"]+(?=@)")
 _QUERY = re.compile(rf"([?&](?:[\w.-]*{_ENDING}|key|sig|[\w-]*signature|[\w-]*credential)=)[^&\s'\"#]+", re.IGNORECASE)

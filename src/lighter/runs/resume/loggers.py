@@ -16,7 +16,8 @@ from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from lighter.runs.record.folder import loggers_with_folders
 from lighter.runs.record.metrics_file import MetricsFile, read_rows
-from lighter.runs.resume.find import Position, Resumed
+from lighter.runs.resume.find import Resumed
+from lighter.runs.resume.position import Position
 
 
 class _Continued(ExperimentWriter):
@@ -40,12 +41,10 @@ def place_loggers(trainer: pl.Trainer, resumed: Resumed) -> None:
 
 def continue_loggers(trainer: pl.Trainer, position: Position) -> None:
     """Keep of what loggers have written all that was before a position, and go on from there."""
-    warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")  # as it should
     for logger in loggers_with_folders(trainer):
         if isinstance(logger, CSVLogger):
-            file = MetricsFile(Path(logger.log_dir, ExperimentWriter.NAME_METRICS_FILE))
-            file.keep(partial(_is_before, position))
-            logger._experiment = _Continued(logger.log_dir)
+            logger._experiment = _Continued(logger.log_dir)  # first: without it all would be lost
+            MetricsFile(Path(logger.log_dir, ExperimentWriter.NAME_METRICS_FILE)).keep(partial(_is_before, position))
         else:
             # it hides the later steps of all values, those of validation too, which count by themselves
             logger._kwargs["purge_step"] = max(position.logged, position.logged_val)

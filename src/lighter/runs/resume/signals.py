@@ -22,12 +22,12 @@ from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException
 from torch.utils.data import DataLoader, get_worker_info
 
+from lighter._run_folder import CHECKPOINTS, INTERRUPTION
 from lighter.errors import RankError
 from lighter.runs.resume.slurm import requeue, requeue_signal
 from lighter.runs.resume.vote import Vote
 
 INTERRUPTED, TERMINATED = 130, 143  # exit statuses, as shells say them
-NAME = "interrupted"  # what the names of the checkpoints saved here begin with
 AGAIN = 1.0  # seconds in which a signal is the same one, sent to a process and to its group
 
 _STOPPING = b"\nstopping after this step, to save it; Ctrl-C stops at once\n"
@@ -207,9 +207,9 @@ class Signals(Checkpoint):
         """Save a checkpoint of this step, unless another callback just did."""
         if any(map(partial(_has_saved, trainer.global_step), trainer.checkpoint_callbacks)):
             return
-        name = f"{NAME}-epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
+        name = f"{INTERRUPTION}epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
         folder = self._folder() or Path(trainer.default_root_dir)  # where no record can be written
-        path = trainer.strategy.broadcast(folder / "checkpoints" / name)
+        path = trainer.strategy.broadcast(folder / CHECKPOINTS / name)
         self.saved = path  # before it is saved, as the record of the run is written then
         try:
             trainer.save_checkpoint(path, weights_only=False)
@@ -222,7 +222,7 @@ class Signals(Checkpoint):
         """Remove the checkpoints of earlier interruptions, which the run has left behind."""
         folder = self._folder()
         if folder is not None and self._is_first:
-            for path in (folder / "checkpoints").glob(f"{NAME}-*.ckpt"):
+            for path in (folder / CHECKPOINTS).glob(f"{INTERRUPTION}*.ckpt"):
                 if path != self.saved:
                     self._trainer.strategy.remove_checkpoint(path)
 

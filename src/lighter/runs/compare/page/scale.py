@@ -10,6 +10,7 @@ from dataclasses import dataclass
 ROOM = 0.04  # of the height, above and below the curves
 TICKS = 6  # at most, roughly
 ROUND = (1, 2, 5, 10)
+TINY = 1e-280  # what is less counts as nothing: there are hardly floats between such
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def _with_room(low: float, high: float, *, log: bool) -> Scale:
     back: Callable[[float], float] = (lambda value: 10.0**value) if log else float
     bottom, top = move(low), move(high)
     span = top - bottom
-    if span <= 1e-12 * max(abs(bottom), abs(top), 1e-300):  # one value
-        span = 1.0 if log else abs(bottom) or 1.0
+    if span <= 1e-12 * max(abs(bottom), abs(top), TINY):  # one value
+        span = 1.0 if log or abs(bottom) < TINY else abs(bottom)
         bottom, top = bottom - span / 2, top + span / 2
         return Scale(back(bottom), back(top), log)
     return Scale(back(bottom - ROOM * span), back(top + ROOM * span), log)

@@ -16,9 +16,8 @@ from lighter.config import compose
 from lighter.runs.record.run_file import read_run
 from lighter.runs.resume.signals import Signals
 from lighter.runs.resume.vote import Vote
+from runs.ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture
 from workspace import workspace  # noqa: F401 - a fixture
-
-from .ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture
 
 pytestmark = [
     pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway

@@ -18,9 +18,8 @@ from lighter.errors import RunError
 from lighter.runs.checkpoints.atomic_io import AtomicCheckpointIO, remove_stale
 from lighter.runs.checkpoints.folders import write_atomically
 from lighter.runs.record.run_file import read_run
+from runs.ending import FIRST, SAVED, fit, parts, said, table  # noqa: F401 - a fixture
 from workspace import workspace  # noqa: F401 - a fixture
-
-from .ending import FIRST, SAVED, fit, parts, said, table  # noqa: F401 - a fixture
 
 SMALL, LARGE = {"x": torch.zeros(1000)}, {"x": torch.zeros(1_000_000)}
 
@@ -133,7 +132,9 @@ def test_only_what_nobody_is_writing_is_stale(tmp_path: Path) -> None:
         for name in (".new.ckpt.7.tmp", ".old.ckpt.7.tmp", "kept.ckpt"):
             (folder / name).touch()
         os.utime(folder / ".old.ckpt.7.tmp", (0, 0))
+    (shared / ".finished.ckpt.7.tmp").symlink_to(tmp_path / "gone")  # as one that is renamed just now
     remove_stale([own, shared, tmp_path / "gone"], tmp_path / "run")
+    (shared / ".finished.ckpt.7.tmp").unlink()
     assert names(own) == ["kept.ckpt"]
     assert names(shared) == [".new.ckpt.7.tmp", "kept.ckpt"]
 

@@ -5,7 +5,15 @@ import pytest
 from lighter.runs.record.secrets import Secrets
 
 SECRETS = Secrets.of(
-    {"STORE_API_KEY": "open-sesame", "PIN_KEY": "1234", "KEYBOARD": "qwertyuiop", "X_TOKEN": "/a/file/of"}
+    {
+        "STORE_API_KEY": "open-sesame",
+        "PGPASSWORD": "elephants",
+        "MYSQL_PWD": "dolphins",
+        "PWD": "/here/and/there",
+        "PIN_KEY": "1234",
+        "KEYBOARD": "qwertyuiop",
+        "X_TOKEN": "/a/file/of",
+    }
 )
 
 
@@ -14,6 +22,7 @@ SECRETS = Secrets.of(
     [
         ("logger::api_key=open-sesame", "logger::api_key=***"),
         ("logger::api_key=abc", "logger::api_key=***"),
+        ("elephants, dolphins and /here/and/there", "***, *** and /here/and/there"),
         ("a={_target_: X, api_key: abc, n: 1}", "a={_target_: X, api_key: ***, n: 1}"),
         ("DB_PASSWORD: 'a b c'", "DB_PASSWORD: '***'"),
         ("system::token=abc", "system::token=***"),

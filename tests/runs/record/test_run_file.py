@@ -12,7 +12,7 @@ import pytest
 from lighter.errors import ConfigError
 from lighter.runs.record.git import Git
 from lighter.runs.record.process import this_process
-from lighter.runs.record.run_file import Best, Devices, Run, SavedCheckpoint, create_run, read_run, write_run
+from lighter.runs.record.run_file import Best, Devices, Run, SavedCheckpoint, create_run, instant, read_run, write_run
 
 RUN = Run(
     stage="fit",
@@ -71,11 +71,26 @@ def test_what_a_newer_version_adds_is_passed_over(tmp_path: Path) -> None:
     assert read_run(tmp_path) == RUN
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"stage": 1}', '{"best": 3, "process": []}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"stage": 1}', '{"best": 3, "process": []}', "[" * 100_000])
 def test_what_is_no_record_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(ConfigError, match=r"run.json' is not the record of a run"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sources", "overrides", "hidden", "logs"])
+@pytest.mark.parametrize("value", ["text", [1], None])
+def test_a_record_with_other_than_texts_in_a_list_of_texts_is_none(tmp_path: Path, name: str, value: object) -> None:
+    create_run(tmp_path, RUN)
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    with pytest.raises(ConfigError, match="is no list of texts"):
+        read_run(tmp_path)
+
+
+def test_a_time_that_is_none_is_long_ago() -> None:
+    assert instant("2026-01-01T00:00:00+00:00") > instant("2025-12-31T23:59:59+00:00") > instant("now")
+    assert instant("0001-01-01") <= 0
 
 
 def test_reading_needs_no_torch() -> None:

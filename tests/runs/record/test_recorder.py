@@ -351,6 +351,13 @@ def test_runs_that_begin_at_once_take_folders_of_their_own() -> None:
     assert all((folder / "metrics.csv").exists() for folder in recorded())
 
 
+def test_a_file_that_has_the_name_of_a_version_is_passed_over() -> None:
+    FIRST.parent.mkdir(parents=True)
+    FIRST.touch()
+    run("test")
+    assert recorded() == [LOGS / "version_1"]
+
+
 def test_of_several_processes_one_writes_one_record() -> None:
     run("fit", "trainer::devices=2", "trainer::strategy=ddp_fork")
     assert recorded() == [FIRST]
@@ -387,6 +394,18 @@ def test_a_file_in_the_way_is_told_once_and_the_run_goes_on() -> None:
         runner = run("fit", "=trainer::logger=false")
     assert len([item for item in warned if "the record" in str(item.message)]) == 1
     assert runner.trainer.global_step == 8
+
+
+def test_a_run_that_goes_on_keeps_what_its_logger_had_also_where_its_record_cannot_be_written() -> None:
+    run("fit")
+    before = (FIRST / "metrics.csv").read_text()
+    in_the_way = FIRST / f".run.json.{os.getpid()}.tmp"
+    in_the_way.mkdir()
+    runner = Runner()
+    with pytest.warns(UserWarning, match="the record of this run cannot be written"):
+        runner.run("fit", [str(FIRST)], ["trainer::max_epochs=3"], resume=True)
+    assert (FIRST / "metrics.csv").read_text().startswith(before)
+    assert (FIRST / "metrics.csv").read_text() != before
 
 
 def test_a_disk_that_is_full_in_between_costs_rows_but_neither_the_run_nor_its_end(

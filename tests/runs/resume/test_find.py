@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,8 @@ import torch
 
 from lighter.config import compose
 from lighter.runs.record.run_file import SavedCheckpoint, read_run, write_run
+from runs.ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture
 from workspace import workspace  # noqa: F401 - a fixture
-
-from .ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture
 
 pytestmark = [
     pytest.mark.no_cover,  # what runs in processes of their own is not seen anyway
@@ -94,11 +94,15 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not(
     assert [item.step for item in read_run(FIRST).resumed] == [2, 5, 7]
 
 
-def test_a_run_that_is_over_goes_on_to_more_epochs_in_its_folder(whole: Callable[[], dict[str, object]]) -> None:
+def test_a_run_that_is_over_goes_on_to_more_epochs_in_its_folder(
+    whole: Callable[[], dict[str, object]], capfd: pytest.CaptureFixture[str]
+) -> None:
     expected = whole()
     assert fit("trainer::max_epochs=2") == 0
     before = (FIRST / "config.yaml").read_text()
+    capfd.readouterr()
     assert fit("trainer::max_epochs=4", "--resume", sources=(str(FIRST),)) == 0
+    assert re.findall(r"epoch (\d)/4", capfd.readouterr().err) == ["3", "4"]
     assert records() == [FIRST]
     got = left()
     for name in expected:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lighter.runs.compare.curves import Curve, read_curves, row_at
@@ -17,7 +17,7 @@ from lighter.runs.compare.page.thin import thin
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)
 NAN, INF = float("nan"), float("inf")
-STYLE = (Path(__file__).parents[2] / "src/lighter/runs/compare/page/style.css").read_text(encoding="utf-8")
+STYLE = (Path(__file__).parents[3] / "src/lighter/runs/compare/page/style.css").read_text(encoding="utf-8")
 
 
 # --- axes
@@ -57,6 +57,8 @@ def test_ticks_of_epochs_are_whole() -> None:
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=20))
+@example([5e-324])
+@example([0.0, 5e-324])
 def test_all_values_and_ticks_are_on_the_axis(values: list[float]) -> None:
     scale = linear([*values, NAN, INF])
     assert scale is not None

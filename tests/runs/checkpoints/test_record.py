@@ -30,7 +30,7 @@ def test_a_checkpoint_carries_config_sources_and_overrides_as_plain_data() -> No
     odd = "vars={1: one, false: [1.5, null, .inf], 2.5: 'ü', null: {}, text: '1'}"
     runner, content = fit(odd)
     record = content["lighter"]
-    assert set(record) == {"config", "sources", "overrides", "hidden", "run", "epoch", "seen"}
+    assert set(record) == {"config", "sources", "overrides", "hidden", "run", "resumed", "epoch", "seen"}
     assert record["sources"] == [str(Path("config.yaml").resolve())]
     assert record["overrides"] == [*QUIET, odd]
     config = runner.config.plain()
