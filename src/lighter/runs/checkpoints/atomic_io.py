@@ -99,9 +99,9 @@ def _failure(path: Path, error: OSError, needed: int) -> RunError:
     reason = error.strerror or str(error)
     if error.errno not in FULL:
         return RunError(f"the checkpoint {str(path)!r} cannot be written: {reason}", value=str(path))
-    free = _megabytes(_free(path.parent))
+    free = _bytes(_free(path.parent))
     return RunError(
-        f"the checkpoint {str(path)!r} cannot be written: {reason} (it needs {_megabytes(needed)}, {free} are free);"
+        f"the checkpoint {str(path)!r} cannot be written: {reason} (it needs {_bytes(needed)}, {free} are free);"
         " earlier checkpoints are whole",
         value=str(path),
         suggestion="make room, and go on with --resume",
@@ -133,5 +133,5 @@ def _tensors(part: object) -> Iterator[torch.Tensor]:
             yield from _tensors(item)
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
