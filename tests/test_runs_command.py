@@ -83,6 +83,16 @@ def test_runs_of_other_config_files_are_no_neighbours(here: Path, capsys: pytest
     assert [line.split()[6:] for line in said(capsys).splitlines()[1:]] == [[], ["odd=1"], ["odd=2"]]
 
 
+def test_a_run_that_was_made_from_the_folder_of_another_is_its_neighbour(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = make_run("logs/a", "vars::lr=0.5")
+    again = make_run("logs/b", started="2026-01-02T00:00:00+00:00", sources=("logs/a",))
+    make_run("logs/c", started="2026-01-03T00:00:00+00:00", sources=("logs/b",), config={**again.config, "vars::lr": 2})
+    assert first.sources != again.sources
+    assert [line.split()[-1] for line in said(capsys).splitlines()[1:]] == ["lr=0.5", "lr=0.1", "lr=2"]
+
+
 def test_a_project_is_the_same_however_a_run_names_its_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder, written in {"more/a": "code", "more/b": str(here / "code"), "more/c": "other"}.items():
         make_run(folder, f"project={written}", source="projects.yaml", project=str(here / written))
@@ -177,6 +187,9 @@ def test_on_a_terminal_lines_fit_and_have_colours() -> None:
     assert plain[1].endswith("lr=0.5 max_epoc…")
     assert "\x1b[31mfailed\x1b[0m" in lines[3]
     assert on_a_terminal(200)[1].endswith("lr=0.5 max_epochs=3")
+    narrow = [re.sub(r"\x1b\[\d*m", "", line) for line in on_a_terminal(40)]
+    assert max(map(len, narrow)) <= 40
+    assert narrow[1].startswith("logs/a  completed")
 
 
 # --- sorting and choosing

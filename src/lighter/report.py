@@ -218,5 +218,8 @@ def _device(trainer: pl.Trainer) -> str:
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str:
-    paths = [getattr(callback, "best_model_path", "") for callback in trainer.checkpoint_callbacks]
-    return next((str(path) for path in paths if path), "")
+    for callback in trainer.checkpoint_callbacks:
+        score = getattr(callback, "best_model_score", None)
+        if (path := getattr(callback, "best_model_path", "")) and (score is None or math.isfinite(score)):
+            return str(path)
+    return ""

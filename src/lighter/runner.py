@@ -26,7 +26,7 @@ from lighter.project import import_project
 from lighter.runs.checkpoints.folders import write_atomically
 from lighter.runs.checkpoints.mismatch import mismatch
 from lighter.runs.checkpoints.stored import choose_checkpoint
-from lighter.runs.record.recorder import Recorder
+from lighter.runs.record.recorder import Beginning, Recorder
 from lighter.runs.resume.find import Done, Resumed, find_resumed
 from lighter.runs.resume.loggers import place_loggers
 from lighter.runs.resume.schedulers import step_beyond
@@ -166,7 +166,13 @@ class Runner:
         self.signals = Signals(self.trainer, lambda: self.recorder.folder)
         first: list[pl.Callback] = [TrainedWeights(), SameData()] + ([] if self.seed is None else [Exact(self.seed)])
         callbacks = callbacks_of(self.trainer)
-        callbacks[:] = [*first, self.recorder, *callbacks, self.signals]  # those that save checkpoints stay last
+        callbacks[:] = [
+            Beginning(self.recorder),
+            *first,
+            self.recorder,
+            *callbacks,
+            self.signals,
+        ]  # those that save checkpoints stay last
 
     def _checkpoint(self, asked: str | None, given: object) -> Path | None:
         """Return the checkpoint to begin with: the resumed run's, or what was asked for, or what the config gives."""

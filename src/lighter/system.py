@@ -189,8 +189,10 @@ class System(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[BATCHES_KEY] = dict(self._batches_before)
-        if "train" in self._epochs:
-            checkpoint[EPOCH_KEY] = of_all_ranks(self.trainer, self._epochs["train"].state_dict())
+        # a resumed fit may have no batch of its epoch left
+        unfinished = self._epochs["train"].state_dict() if "train" in self._epochs else self._unfinished
+        if unfinished is not None:
+            checkpoint[EPOCH_KEY] = of_all_ranks(self.trainer, unfinished)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Load the model strictly; what stands beside it is there only in the stages that need it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Checkpoint
 
 CONFIG = """\
 seed: 7
@@ -18,7 +20,8 @@ trainer:
   _target_: pytorch_lightning.Trainer
   max_epochs: 3
   accelerator: cpu
-  logger: false
+  log_every_n_steps: 1
+  logger: {_target_: pytorch_lightning.loggers.CSVLogger, save_dir: logs}
   enable_progress_bar: false
   accumulate_grad_batches: 2
   val_check_interval: 0.5
@@ -30,6 +33,7 @@ trainer:
       dirpath: saved
       monitor: val/loss/epoch
       filename: "best-{step}"
+    - {_target_: exact.kill.KilledAfter}
 system:
   _target_: lighter.System
   model: {_target_: exact.parts.Net}
@@ -59,6 +63,7 @@ system:
 """
 ROOT = Path(__file__).parents[2]
 LOADERS = "system::dataloaders"
+NEVER = -1
 LOADER = "{{_target_: torch.utils.data.DataLoader, batch_size: 4, dataset: {{_target_: exact.parts.{}}}, shuffle: {}}}"
 VARIANTS = {  # of the config, by overrides
     "shuffled": [],
@@ -89,8 +94,10 @@ VARIANTS = {  # of the config, by overrides
 class Killed(pl.Callback):
     """Kill the process as a power cut would, at the hook of this number from its start."""
 
+    variable = "KILL_AT"
+
     def __init__(self) -> None:
-        self.left = int(os.environ.get("KILL_AT", -1))
+        self.left = int(os.environ.get(self.variable, -1))
 
     def count(self, *args: Any, **kwargs: Any) -> None:
         if self.left == 0:
@@ -98,6 +105,14 @@ class Killed(pl.Callback):
         self.left -= 1
 
     on_train_batch_start = on_validation_batch_start = on_save_checkpoint = on_train_epoch_end = count
+
+
+class KilledAfter(Checkpoint):
+    """Kill the process after all checkpoints of a hook have been saved."""
+
+    variable = "KILL_AFTER"
+    __init__, count = Killed.__init__, Killed.count
+    on_train_batch_end = on_validation_end = on_train_epoch_end = on_train_end = count
 
 
 class Final(pl.Callback):
@@ -109,15 +124,15 @@ class Final(pl.Callback):
             torch.save({"weights": pl_module.state_dict(), "metrics": metrics}, "final.pt")
 
 
-def start(folder: Path, *overrides: str, kill_at: int | None = None) -> subprocess.Popen[bytes]:
-    """Start the run in a folder, from the newest checkpoint that a run has left there."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "KILL_AT": _number(kill_at)}
+def start(folder: Path, *overrides: str, kill_at: int = NEVER) -> subprocess.Popen[bytes]:
+    """Start the run in a folder, or go on with it."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "KILL_AT": str(kill_at)}
     argv = [sys.executable, "-m", "lighter", *_arguments(folder, overrides)]
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(argv, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def fork(folder: Path, *overrides: str, kill_at: int | None = None) -> int:
+def fork(folder: Path, *overrides: str, kill_at: int = NEVER, kill_after: int = NEVER) -> int:
     """Start the run in a copy of this process, which has all modules already, and return its id."""
     arguments = _arguments(folder, overrides)
     if process := os.fork():
@@ -125,7 +140,7 @@ def fork(folder: Path, *overrides: str, kill_at: int | None = None) -> int:
     try:
         os.setsid()
         os.chdir(folder)
-        os.environ["KILL_AT"] = _number(kill_at)
+        os.environ |= {"KILL_AT": str(kill_at), "KILL_AFTER": str(kill_after)}
         log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(log, stream)
@@ -145,25 +160,40 @@ def wait(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def _number(kill_at: int | None) -> str:
-    return str(-1 if kill_at is None else kill_at)
-
-
 def _arguments(folder: Path, overrides: tuple[str, ...]) -> list[str]:
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    newest = max((folder / "saved").glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, default=None)
-    return ["fit", "config.yaml", *overrides, "--no-check", *(["--ckpt", str(newest)] if newest else [])]
+    run = _run(folder)
+    if run is None:
+        return ["fit", "config.yaml", *overrides, "--no-check"]
+    anew = [text for text in overrides if text.startswith(f"{LOADERS}::")]  # the others are in its config
+    return ["fit", str(run.relative_to(folder)), *anew, "--no-check", "--resume"]
 
 
-def final(folder: Path) -> dict[str, torch.Tensor]:
-    made = torch.load(folder / "final.pt", weights_only=True)
-    return {f"{kind}/{name}": value for kind in made for name, value in made[kind].items()}
+def _run(folder: Path) -> Path | None:
+    return max((path.parent for path in folder.glob("logs/*/*/run.json")), default=None)
 
 
-def differing(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> list[str]:
+def final(folder: Path) -> dict[str, Any]:
+    """Return how a run ended, and the values that it has logged."""
+    made, run = torch.load(folder / "final.pt", weights_only=True), _run(folder)
+    assert run is not None
+    found = {f"{kind}/{name}": value for kind in made for name, value in made[kind].items()}
+    return found | {name: _table(run / name) for name in ("epochs.csv", "metrics.csv")}
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a file, without the time that they took and without empty cells."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if value and name != "seconds"} for row in rows]
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [name for name in one | other if name not in one or name not in other or not same(one[name], other[name])]
 
 
-def same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
+    return bool(one == other)

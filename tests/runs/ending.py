@@ -85,8 +85,10 @@ def parts(workspace: Path) -> None:
 def stage(name: str, *arguments: str, end: str = "", environment: Mapping[str, str] = NO_MORE) -> int:
     """Run a stage in a process of its own, and return its status; it ends where `end` says."""
     process = start(name, *arguments, end=end, environment=environment)
-    process.join(timeout=90)
-    assert process.exitcode is not None
+    process.join(timeout=60)
+    if process.exitcode is None:
+        process.kill()
+        pytest.fail("it does not end")
     return process.exitcode
 
 
@@ -108,7 +110,7 @@ def start(
         warnings.simplefilter("default")  # those that a test would fail of
         variable = "END_LAST" if end.startswith("last: ") else "END"
         os.environ.update({**environment, **({variable: end.removeprefix("last: ")} if end else {})})
-        os._exit(main([name, *arguments, "--no-check"]))
+        sys.exit(main([name, *arguments, "--no-check"]))  # through what multiprocessing does at the end of a process
 
     sys.stdout.flush()
     sys.stderr.flush()

@@ -41,7 +41,7 @@ def saved(content: Any, **options: Any) -> Path:
     return Path("some.ckpt")
 
 
-def test_a_checkpoint_of_a_trainer_passes_and_is_not_read_whole(checkpoint: Path) -> None:
+def test_a_checkpoint_of_a_trainer_passes(checkpoint: Path) -> None:
     check_checkpoint(checkpoint)
     content = load_checkpoint(checkpoint)
     assert isinstance(content, dict)
@@ -65,6 +65,14 @@ def test_text_and_emptiness_are_named() -> None:
 def test_a_truncated_checkpoint_is_named(checkpoint: Path) -> None:
     os.truncate(checkpoint, checkpoint.stat().st_size - 100)
     assert refused(checkpoint) == "is cut short: its end is missing"
+
+
+def test_a_checkpoint_in_which_a_bit_has_changed_is_named(checkpoint: Path) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]["model.weight"]
+    content[content.index(weights.numpy().tobytes())] ^= 1
+    checkpoint.write_bytes(content)
+    assert refused(checkpoint).startswith("is damaged: Bad CRC-32")
 
 
 def test_a_zip_that_torch_did_not_write_is_named() -> None:

@@ -30,7 +30,8 @@ def test_a_checkpoint_carries_config_sources_and_overrides_as_plain_data() -> No
     odd = "vars={1: one, false: [1.5, null, .inf], 2.5: 'ü', null: {}, text: '1'}"
     runner, content = fit(odd)
     record = content["lighter"]
-    assert set(record) == {"config", "sources", "overrides", "hidden", "run", "resumed", "epoch", "seen"}
+    of_run = {"run", "resumed", "epoch", "seen", "rows", "step"}
+    assert set(record) == {"config", "sources", "overrides", "hidden", *of_run}
     assert record["sources"] == [str(Path("config.yaml").resolve())]
     assert record["overrides"] == [*QUIET, odd]
     config = runner.config.plain()

@@ -281,12 +281,19 @@ def test_two_sources_with_weights_are_one_too_many(capsys: pytest.CaptureFixture
         assert f"the weights could be those of {str(first)!r} or of {str(second)!r}" in text
 
 
+@pytest.mark.filterwarnings("default:the run is over")
 def test_a_damaged_checkpoint_is_told_of_before_anything_is_built(capsys: pytest.CaptureFixture[str]) -> None:
     first = fit("config.yaml")
     best = first / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[:1000])
-    assert "is cut short" in said(capsys, "test", str(first))
+    told = said(capsys, "test", str(first))
+    assert "is cut short" in told
+    assert f"take another of the run: --ckpt {first / 'checkpoints' / 'last.ckpt'}" in " ".join(told.split())
     assert "is cut short" in said(capsys, "show", str(best))
+    assert main(["fit", str(first), "--resume"]) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "the run is over, but of its checkpoints '" in error
+    assert "best.ckpt' is cut short" in error
 
 
 # --- trace and check

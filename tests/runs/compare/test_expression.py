@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -92,6 +94,23 @@ def test_what_is_false(text: str) -> None:
 def test_what_is_missing_is_never_true_and_neither_is_its_opposite(text: str) -> None:
     assert not holds(text)
     assert not holds(f"not ({text})")
+
+
+def test_times_are_compared_as_times_and_without_a_zone_as_those_of_a_clock_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "XXX-2")
+    time.tzset()
+    started = "2026-11-22T15:07:30.000+00:00"
+    for text, expected in (
+        ("started > '2026-11-22 17:00'", True),
+        ("started > '2026-11-22 17:08'", False),
+        ("started > '2026-11-22T15:00+00:00'", True),
+        ("started < 2026-11-23", True),
+        ("started == '2026-11-22 17:07:30'", True),
+        ("started ~ '2026-11-22T15'", True),
+    ):
+        assert parse(text).holds(lambda _: started) is expected, text
 
 
 def test_not_binds_most_and_or_least() -> None:

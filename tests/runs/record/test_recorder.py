@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 import socket
@@ -540,3 +541,10 @@ while True:
             process.wait()
             process.stdout.close()
         assert read_run(folder).steps > 0
+
+
+def test_where_no_value_was_a_number_there_is_no_best(capsys: pytest.CaptureFixture[str]) -> None:
+    monitored = f"trainer::callbacks=[{{{CHECKPOINT}, monitor: val/loss/epoch}}]"
+    assert main(["fit", "config.yaml", *QUIET, "system::optimizer::lr=.inf", monitored]) == 0
+    assert read_run(FIRST).best == ()
+    assert not re.search(r"^  best ", capsys.readouterr().out, re.MULTILINE)

@@ -52,6 +52,7 @@ def records() -> list[Path]:
         ("on_train_batch_start 6 SIGTERM", 143),  # in the second epoch
         ("on_train_batch_start 7 SIGINT", 130),  # the last batch of an epoch, which is validated when it goes on
         ("on_train_batch_start 10 SIGKILL", KILLED),
+        ("last: on_train_batch_end 5 SIGKILL", KILLED),  # its step is saved, and not logged
         ("on_validation_batch_start 5 SIGTERM", 143),
         ("on_validation_batch_start 7 SIGTERM", 143),  # the last one
         ("on_validation_end 1 SIGKILL", KILLED),
@@ -92,6 +93,20 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not(
     for name in expected:
         assert got[name] == expected[name], name
     assert [item.step for item in read_run(FIRST).resumed] == [2, 5, 7]
+
+
+def test_an_epoch_that_ends_in_a_resumed_run_keeps_its_values_when_that_is_killed_too(
+    whole: Callable[[], dict[str, object]],
+) -> None:
+    expected = whole()
+    early = "trainer::callbacks::1::save_on_train_epoch_end=false"
+    assert fit(early, "--resume", end="on_validation_batch_start 9 SIGKILL") == KILLED
+    assert fit(early, "--resume", end="on_train_batch_start 0 SIGKILL") == KILLED
+    assert [item.step for item in read_run(FIRST).resumed] == [12]
+    assert fit(early, "--resume") == 0
+    got = left()
+    for name in ("epochs", "metrics", "weights"):
+        assert got[name] == expected[name], name
 
 
 def test_a_run_that_is_over_goes_on_to_more_epochs_in_its_folder(
@@ -234,6 +249,43 @@ def test_two_new_runs_that_start_at_once_have_a_folder_each() -> None:
     done = [folder for folder in records() if read_run(folder).status == "completed"]
     assert done == records()
     assert all(table("metrics.csv", folder) and list(folder.glob("checkpoints/last.ckpt")) for folder in done)
+
+
+# --- overrides
+
+
+def test_an_override_that_does_not_fit_the_checkpoint_changes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    assert fit("trainer::max_epochs=2") == 0
+    before = {file: file.read_bytes() for file in FIRST.rglob("*") if file.is_file()}
+    wider = ["trainer::max_epochs=4", "system::model::out_features=3", "--resume"]
+    assert fit(*wider, sources=(str(FIRST),)) == 1
+    assert "do not fit the model" in said(capfd.readouterr().err)
+    assert {file: file.read_bytes() for file in FIRST.rglob("*") if file.is_file()} == before
+    assert fit("trainer::max_epochs=3", "--resume", sources=(str(FIRST),)) == 0
+    assert len(read_run(FIRST).resumed) == 1
+
+
+def test_what_a_checkpoint_has_of_an_optimizer_or_a_scheduler_is_not_overridden_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    scheduler = "{_target_: torch.optim.lr_scheduler.ExponentialLR, optimizer: '@system::optimizer', gamma: 0.9}"
+    Path("more.yaml").write_text(
+        f"{Path('more.yaml').read_text()}\nvars: {{lr: 0.1}}\nsystem:\n  optimizer: {{lr: '%vars::lr'}}\n"
+        f"  scheduler: {{interval: step, scheduler: {scheduler}}}\n"
+    )
+    assert fit("trainer::max_epochs=1") == 0
+    before = (FIRST / "run.json").read_bytes()
+    for override, path, was in (
+        ("vars::lr=0.5", "system::optimizer::lr", "0.1"),
+        ("system::scheduler::scheduler::gamma=0.5", "system::scheduler::scheduler::gamma", "0.9"),
+    ):
+        assert fit("trainer::max_epochs=2", override, "--resume", sources=(str(FIRST),)) == 1
+        error = said(capfd.readouterr().err)
+        assert path in error
+        assert f"goes on as the checkpoint has it, {was}, and cannot become 0.5" in error
+    assert (FIRST / "run.json").read_bytes() == before
+    for epochs, override in ((2, "system::scheduler::interval=epoch"), (3, "~system::scheduler")):
+        assert fit(f"trainer::max_epochs={epochs}", override, "--resume", sources=(str(FIRST),)) == 0
 
 
 # --- which checkpoint

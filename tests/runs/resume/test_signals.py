@@ -104,6 +104,11 @@ def test_processes_that_load_data_outlive_a_signal_to_their_group(number: str, s
     assert "interrupted-epoch=1-step=7.ckpt" in names()
 
 
+def test_a_signal_to_the_main_process_alone_ends_those_that_load_data_too() -> None:
+    workers = [f"system::dataloaders::{mode}::num_workers=2" for mode in ("train", "val")]
+    assert fit(*workers, end="on_validation_batch_start 5 SIGTERM") == 143
+
+
 def test_what_a_signal_breaks_is_an_interruption_too(capfd: pytest.CaptureFixture[str]) -> None:
     text = Path("proj/ends.py").read_text().replace("self.left -= 1", "self.left -= 1; self.left + 1 or 1 / 0")
     Path("proj/ends.py").write_text(text)

@@ -129,10 +129,9 @@ def _failure(path: Path, error: OSError, size: int | None) -> RunError:
     reason = error.strerror or str(error)
     if error.errno not in FULL:
         return RunError(f"the checkpoint {str(path)!r} cannot be written: {reason}", value=str(path))
-    needs = "" if size is None else f"it needs {_megabytes(size)}, "
+    needs, free = "" if size is None else f"it needs {_bytes(size)}, ", _bytes(_free(path.parent))
     return RunError(
-        f"the checkpoint {str(path)!r} cannot be written: {reason}"
-        f" ({needs}{_megabytes(_free(path.parent))} are free); earlier checkpoints are whole",
+        f"the checkpoint {str(path)!r} cannot be written: {reason} ({needs}{free} are free); earlier checkpoints are whole",
         value=str(path),
         suggestion="make room, and go on with --resume",
     )
@@ -163,5 +162,5 @@ def _tensors(part: object) -> Iterator[torch.Tensor]:
             yield from _tensors(item)
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"

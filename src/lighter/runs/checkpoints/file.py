@@ -11,9 +11,10 @@ import torch
 
 from lighter.config.checkpoint import shared_part
 from lighter.errors import ConfigError
-from lighter.runs.checkpoints.sharded import INDEX, META, check_shards
+from lighter.runs.checkpoints.sharded import INDEX, META, check_shards, is_sharded
 
 LIGHTNING_KEYS = {"state_dict", "pytorch-lightning_version"}
+CHUNK = 1 << 20  # bytes read at once
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before 1.6
 DEEPSPEED = ("latest", "checkpoint")  # in its folders
 
@@ -43,11 +44,38 @@ def load_checkpoint(path: Path) -> object:
 
 
 def check_checkpoint(path: Path) -> None:
-    """Refuse what Lightning could not load as a checkpoint.
+    """Refuse what Lightning could not load as a checkpoint, and what is not what was written.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is none, or damaged.
     """
+    _check_content(path)
+    check_sums(path)
+
+
+def check_sums(path: Path) -> None:
+    """Read a checkpoint to its end and compare it with the sums that torch has written, which torch does not.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    if not torch.serialization.get_crc32_options():
+        return
+    if is_sharded(path):
+        check_shards(path, fully=True)
+    if path.is_dir() or not _is_zipped(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for item in archive.infolist():
+                with archive.open(item) as file:
+                    while file.read(CHUNK):
+                        pass
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise _refuse(path, f"is damaged: {error}") from error
+
+
+def _check_content(path: Path) -> None:
     if path.is_dir():
         return _check_folder(path)
     try:

@@ -36,8 +36,32 @@ def choose_checkpoint(which: str | None, stage: str, trainer: pl.Trainer, config
         return find_checkpoint(which, trainer, config)
     found = default_checkpoint(stage, config.sources) if which is None else _of_run(_only(folders), which)
     if found is not None:
-        check_checkpoint(found)
+        _check(found, folders)
     return found
+
+
+def _check(path: Path, folders: Sequence[str]) -> None:
+    """Refuse a checkpoint that cannot be used, and name one of the same run that can."""
+    try:
+        check_checkpoint(path)
+    except ConfigError as error:
+        whole = next((item for item in map(_whole, folders) if item), None) if path.is_file() else None
+        if whole is None:
+            raise
+        message = error.problems[0].message
+        raise ConfigError(message, value=str(path), suggestion=f"take another of the run: --ckpt {whole}") from error
+
+
+def _whole(source: str) -> Path | None:
+    """Return the checkpoint of a run that came furthest, of those that are not damaged."""
+    folder = Path(source)
+    for saved in checkpoints_of(folder, read_run(folder))[0]:
+        try:
+            check_checkpoint(saved.path)
+        except ConfigError:
+            continue
+        return saved.path
+    return None
 
 
 def default_checkpoint(stage: str, sources: Sequence[str]) -> Path | None:

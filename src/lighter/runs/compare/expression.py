@@ -10,6 +10,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
 from lighter.errors import UsageError
@@ -154,16 +155,28 @@ def _value(word: str) -> Value:
 def _is_equal(found: Value, typed: str, meant: Value) -> bool:
     if isinstance(found, bool) or isinstance(meant, bool):
         return found is meant
-    return found == meant or str(found) == typed
+    times = _time(found), _time(meant)
+    return found == meant or str(found) == typed or (None not in times and times[0] == times[1])
 
 
 def _is_ordered(compare: Callable[[float, float], bool], found: Value, meant: Value) -> bool:
-    """Compare numbers as numbers and text as text; a number and text have no order."""
+    """Compare numbers as numbers, times as times and text as text; a number and text have no order."""
+    one, other = _time(found), _time(meant)
+    if one is not None and other is not None:
+        return compare(one, other)
     if isinstance(found, str) and isinstance(meant, str):
         return bool(compare(found, meant))  # type: ignore[arg-type]
     if isinstance(found, (str, type(None))) or isinstance(meant, (str, type(None))):
         return False
     return compare(found, meant)
+
+
+def _time(value: Value) -> float | None:
+    """Return an ISO time in seconds, one without a zone as a clock here has it; None of anything else."""
+    try:
+        return datetime.fromisoformat(value).timestamp() if isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _truth(value: Value) -> Truth:

@@ -22,7 +22,7 @@ STATUS_STYLES = {"completed": GREEN, "failed": RED, "killed": RED, "interrupted"
 def _table(runs: Sequence[Found]) -> str:
     if not runs:
         return ""
-    distinct = distinctions([found.run for found in runs])
+    distinct = distinctions(runs)
     metrics = _metrics(runs)
     short = labels(dict.fromkeys(path for settings in distinct for path in settings), FIELDS)
     rows = [["run", "status", "started", "took", *(name.removesuffix(SUFFIX) for name in metrics), "config"]]
@@ -57,7 +57,7 @@ def _metrics(runs: Sequence[Found]) -> list[str]:
 
 
 def _json(runs: Sequence[Found]) -> str:
-    distinct = distinctions([found.run for found in runs])
+    distinct = distinctions(runs)
     lines = [
         json.dumps({"name": str(found.folder), **as_data(found.run), "status": found.status, "differs": settings})
         for found, settings in zip(runs, distinct, strict=True)

@@ -13,6 +13,7 @@ from lighter.runs.record.run_file import Run
 
 SUFFIX = "/epoch"  # of a metric's name, which may be left out
 BEST = " (best)"
+LOGGED_SETTINGS = "train/optimizer/"
 MANY = 5  # candidates that an error names
 
 Getter: TypeAlias = Callable[[Found], Value]
@@ -70,6 +71,8 @@ def full_name(name: str, runs: Sequence[Found]) -> str:
             return exact
     endings = [path for path in paths if path.endswith((f"{SEPARATOR}{name}", f"{SEPARATOR}{name}{TARGET}"))]
     endings += [item for item in metrics if f"/{item.removesuffix(SUFFIX)}".endswith(f"/{name}")]
+    if any(ending in paths for ending in endings):  # `lr` is what was set, not what optimizers log of it
+        endings = [ending for ending in endings if not ending.startswith(LOGGED_SETTINGS)]
     if len(endings) > 1:  # what is not the same in all runs is what one asks for
         different = set(differing([found.run.config for found in runs]))
         endings = [path for path in endings if path in different] or endings

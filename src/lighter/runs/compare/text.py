@@ -31,21 +31,27 @@ def styled(text: str, style: str) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = (), cut: int | None = None) -> list[str]:
-    """Return rows as aligned lines, the columns in `right` to the right; on a terminal, `cut` takes what is left."""
+    """Return rows as aligned lines, the columns in `right` to the right.
+
+    With `cut` no line is longer than the terminal is wide, where there is one: that column takes what is left.
+    """
     if not rows:
         return []
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    longest = None
     if cut is not None and sys.stdout.isatty():
+        longest = shutil.get_terminal_size().columns
         others = sum(widths) - widths[cut] + len(GAP) * (len(widths) - 1)
-        widths[cut] = min(widths[cut], max(shutil.get_terminal_size().columns - others, NARROWEST))
-    return [
+        widths[cut] = min(widths[cut], max(longest - others, NARROWEST))
+    lines = (
         GAP.join(
             _shortened(cell, width).rjust(width) if index in right else _shortened(cell, width).ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in cells
-    ]
+    )
+    return [_shortened(line, longest or len(line)) for line in lines]
 
 
 def printable(text: str) -> str:

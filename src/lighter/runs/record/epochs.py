@@ -19,7 +19,6 @@ class Epochs:
 
     def __init__(self) -> None:
         self.due: tuple[int, int] | None = None
-        self.written = -1  # number of the last epoch that an earlier process has written
         self._seen: dict[str, Tensor] = {}
         self._seen_before: list[str] = []  # when the checkpoint was saved that a fit goes on from
 
@@ -36,9 +35,14 @@ class Epochs:
 
     def load(self, state: Mapping[str, Any]) -> None:
         self._seen_before = state.get("seen", [])
-        if state.get("epoch") and state["epoch"][0] > self.written:
+        if state.get("epoch"):
             epoch, step = state["epoch"]
             self.due = epoch, step
+
+    def pass_over(self, written: int) -> None:
+        """Pass over the epoch that is due if it is not after the last one that is written."""
+        if self.due is not None and self.due[0] <= written:
+            self.due = None
 
     def go_on(self, values: Values) -> None:
         """Take the values that a resumed fit has restored."""

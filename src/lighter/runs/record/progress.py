@@ -40,7 +40,10 @@ def best_checkpoints(trainer: pl.Trainer, folder: Path) -> tuple[Best, ...]:
     return tuple(
         Best(item.monitor, item.mode, float(item.best_model_score), inside(item.best_model_path, folder))
         for item in _model_checkpoints(trainer)
-        if item.monitor and item.best_model_path and item.best_model_score is not None
+        if item.monitor
+        and item.best_model_path
+        and item.best_model_score is not None
+        and item.best_model_score.isfinite()  # nan is none, and Lightning takes it for an infinity
     )
 
 

@@ -19,17 +19,21 @@ from lighter.runs.resume.lock import Lock
 
 
 class Record:
-    """A run, as it stands in the files of its folder; all methods raise OSError where they cannot be written."""
+    """A run, as it stands in the files of its folder; all methods raise OSError where they cannot be written.
 
-    def __init__(self, folder: Path, run: Run, lock: Lock) -> None:
-        self.folder, self.run, self.is_open = folder, run, True
+    They write nothing before it `is_begun`.
+    """
+
+    def __init__(self, folder: Path, run: Run, lock: Lock, *, is_begun: bool = True) -> None:
+        self.folder, self.run, self.is_open, self.is_begun = folder, run, True, is_begun
         self._lock, self._epochs = lock, MetricsFile(folder / EPOCHS)
         self._began = time.time() - run.seconds  # those of earlier processes count too
 
     def write(self, **changes: Any) -> None:
         """Write the run down, with some of its fields changed."""
         self.run = replace(self.run, seconds=self._seconds(), **changes)
-        write_run(self.folder, self.run)
+        if self.is_begun:
+            write_run(self.folder, self.run)
 
     def end(self, status: Status, error: str | None = None, **changes: Any) -> None:
         self.write(status=status, error=error, ended=now(), **changes)
@@ -53,7 +57,9 @@ class Record:
     def read_again(self) -> None:
         """Take what another process of this run may have written."""
         with suppress(OSError, ConfigError):  # of a file that someone deleted; what is known here will do
-            self.run = read_run(self.folder)
+            found = read_run(self.folder)
+            if self.is_begun or len(found.resumed) == len(self.run.resumed):  # else no other process has begun it
+                self.run, self.is_begun = found, True
 
     def close(self) -> None:
         """Let go of the folder: what follows is no part of this run."""

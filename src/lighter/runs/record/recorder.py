@@ -26,6 +26,8 @@ from lighter.runs.record.run_file import Run
 from lighter.runs.resume.find import Resumed
 from lighter.runs.resume.lock import Lock
 from lighter.runs.resume.loggers import continue_loggers, follow_checkpoints
+from lighter.runs.resume.position import Position
+from lighter.runs.resume.rows import count_rows, keep_rows, repeats_validation, step_due
 
 
 class Recorder(pl.Callback):
@@ -39,6 +41,9 @@ class Recorder(pl.Callback):
         self._request = Request(config, stage, seed=seed, project=project)
         self._record: Record | None = None
         self._epochs = Epochs()
+        self._resumed: tuple[Position, str] | None = None  # where a run goes on, and the patch to what runs now
+        self._step_due: dict[str, Any] = {}  # what loggers have not got of the last step
+        self._rows: list[int] = []  # that loggers had written before the validation that is going on
         self._is_live = False  # whether the Trainer runs in this process, not in one launched by it
         self._has_warned = False
 
@@ -68,21 +73,36 @@ class Recorder(pl.Callback):
             link_log(folder)
 
     def reopen(self, trainer: pl.Trainer, resumed: Resumed) -> None:
-        """Go on with the record of a run; call it in place of `open`."""
+        """Prepare to go on with the record of a run; call it in place of `open`. What it has left stays yet."""
         if not trainer.is_global_zero:
             return
         folder, position = resumed.folder, resumed.position
         with self._guard():
             checkpoint = None if resumed.checkpoint is None else inside(str(resumed.checkpoint), folder)
             run, patch = self._request.go_on(resumed.run, resumed.status, checkpoint, position.step)
-            self._record = Record(folder, run, resumed.lock)
-            remove_stale([Path(folder, item.path).parent for item in run.checkpoints], folder)  # makes room
-            self._record.write()
-            self._epochs.written = self._record.keep_epochs(position.epochs)
-            self._record.write_config(self._request.config, patch)
-            link_log(folder)
+            self._record = Record(folder, run, resumed.lock, is_begun=False)
+            self._resumed = position, patch
         with self._guard():
             continue_loggers(trainer, position)
+
+    def begin(self, trainer: pl.Trainer) -> None:
+        """Go on with the record, now that nothing can be wrong with the checkpoint any more."""
+        record, written = self._written_by(trainer), -1
+        if record is not None and not record.is_begun and self._resumed is not None:
+            (position, patch), self._resumed = self._resumed, None
+            with self._guard():
+                record.is_begun = True
+                remove_stale([Path(record.folder, item.path).parent for item in record.run.checkpoints], record.folder)
+                record.write()
+                written = record.keep_epochs(position.recorded)
+                record.write_config(self._request.config, patch)
+                link_log(record.folder)
+            with self._guard():
+                keep_rows(trainer, position.rows)
+        self._epochs.pass_over(written)
+        if self._step_due:
+            trainer._logger_connector.log_metrics(self._step_due)
+            self._step_due = {}
 
     def close(self, error: BaseException | None = None) -> None:
         """Make sure that the record says how the run ended, whichever process wrote it."""
@@ -91,7 +111,7 @@ class Recorder(pl.Callback):
             return
         with self._guard():
             record.read_again()
-            if tells_more(error, record.run.status):
+            if record.is_begun and tells_more(error, record.run.status):
                 record.end(*ending_of(error, self._request.secrets))
         record.close()
 
@@ -107,6 +127,11 @@ class Recorder(pl.Callback):
         self._epochs.go_on(logged_values(trainer))
         if self._record is not None and self._record.run.resumed:
             trainer._checkpoint_connector._ckpt_path = None  # else ModelCheckpoint would never delete it
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        if self._request.stage == "fit":
+            with self._guard():
+                self._rows = count_rows(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         self._end_epoch(trainer)  # of the epoch before, whose values are all there only now
@@ -124,8 +149,11 @@ class Recorder(pl.Callback):
         checkpoint: dict[str, Any],
     ) -> None:
         run = self._record.run if self._record else None
-        of = {"run": run.started, "resumed": len(run.resumed)} if run else {}
-        checkpoint[KEY] = {**self._request.in_checkpoints, **of, **self._epochs.state(logged_values(trainer))}
+        of: dict[str, Any] = {"run": run.started, "resumed": len(run.resumed)} if run else {}
+        of |= {**self._epochs.state(logged_values(trainer)), "step": step_due(trainer)}
+        with self._guard():
+            of |= {"rows": self._rows if repeats_validation(trainer) else count_rows(trainer)}
+        checkpoint[KEY] = {**self._request.in_checkpoints, **of}
         record = self._written_by(trainer)
         if record and self._epochs.due is None:  # else the end of the epoch, which is now, writes it
             with self._guard():
@@ -140,6 +168,7 @@ class Recorder(pl.Callback):
         told, run = record_of(checkpoint), self._record.run if self._record else None
         if run is not None and run.resumed and told.get("run") == run.started:
             self._epochs.load(told)
+            self._step_due = dict(told.get("step", {}))
             follow_checkpoints(trainer, checkpoint["callbacks"])
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
@@ -152,6 +181,7 @@ class Recorder(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
         values = logged_values(trainer)  # on every rank, as a value may be reduced over them only now
+        self.begin(trainer)  # of a fit that had nothing left to do
         if record := self._written_by(trainer):
             with self._guard():
                 metrics = {name: float(value) for name, value in values.items()}
@@ -192,3 +222,13 @@ class Recorder(pl.Callback):
             if not self._has_warned:
                 self._has_warned = True
                 rank_zero_warn(f"the record of this run cannot be written: {type(error).__name__}: {error}")
+
+
+class Beginning(pl.Callback):
+    """Let a recorder go on with its run before any other callback does."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._recorder.begin(trainer)

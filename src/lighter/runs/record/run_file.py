@@ -148,7 +148,15 @@ def read_run(folder: Path) -> Run:
         given = json.loads(path.read_text(encoding="utf-8"))
         return _run(given)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{str(path)!r} is not the record of a run: {error}", value=str(path)) from error
+        message = f"{str(path)!r} is not the record of a run: {_reason(error)}"
+        raise ConfigError(message, value=str(path)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with a record, without words of Python's own."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return str(error) if isinstance(error, ValueError) else "its values are not of the right kind"
 
 
 def status_of(run: Run) -> str:
@@ -221,7 +229,7 @@ def _run(given: dict[str, Any]) -> Run:
 
 def _texts(given: object) -> tuple[str, ...]:
     if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
-        raise TypeError(f"{given!r} is no list of texts")
+        raise ValueError(f"{given!r} is no list of texts")
     return tuple(given)
 
 
@@ -244,13 +252,13 @@ def _known(kind: type, given: dict[str, Any]) -> dict[str, Any]:
     """Return what is given of a dataclass's fields.
 
     Raises:
-        TypeError: it is of another type.
+        ValueError: it is of another type.
     """
     types = _types(kind)
     known = {name: value for name, value in given.items() if name in types}
     for name, value in known.items():
         if not isinstance(value, types[name]):
-            raise TypeError(f"{name!r} cannot be {value!r}")
+            raise ValueError(f"{name!r} cannot be {value!r}")
     return known
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lighter.config.checkpoint import read_checkpoint
 from lighter.errors import ConfigError, RunError
+from lighter.runs.checkpoints.file import check_sums
 from lighter.runs.checkpoints.of_run import Saved, checkpoints_of
-from lighter.runs.checkpoints.sharded import check_shards, is_sharded
 from lighter.runs.record.run_file import Run
 from lighter.runs.resume.position import Position, position_of
-
-CHUNK = 1 << 20  # bytes read at once
 
 
 def choose(folder: Path, run: Run, chosen: Path | None) -> tuple[Saved, Position] | None:
@@ -30,7 +27,7 @@ def choose(folder: Path, run: Run, chosen: Path | None) -> tuple[Saved, Position
     for saved in found:
         try:
             position = position_of(saved)
-            _check_sums(saved.path)
+            check_sums(saved.path)
         except ConfigError as error:
             broken.append(error.problems[0].message)
             continue
@@ -45,7 +42,7 @@ def choose(folder: Path, run: Run, chosen: Path | None) -> tuple[Saved, Position
         raise RunError(f"{remote[-1]!r} is in a remote place, which is not looked into", suggestion=suggestion)
     if run.weights and Path(run.weights).exists():  # it was to go on from there, and has to begin so again
         weights = Saved(Path(run.weights), read_checkpoint(run.weights))
-        return weights, position_of(weights)
+        return weights, replace(position_of(weights), rows=(), recorded=0)  # those are of another run
     return None
 
 
@@ -54,21 +51,3 @@ def _read(path: Path) -> tuple[list[Saved], list[str]]:
         return [Saved(path, read_checkpoint(str(path)))], []
     except ConfigError as error:
         return [], [error.problems[0].message]
-
-
-def _check_sums(path: Path) -> None:
-    """Read a checkpoint to its end and compare it with the sums that torch has written, which torch does not."""
-    if not torch.serialization.get_crc32_options():
-        return
-    if is_sharded(path):
-        check_shards(path, fully=True)
-    if path.is_dir():
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for item in archive.infolist():
-                with archive.open(item) as file:
-                    while file.read(CHUNK):
-                        pass
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ConfigError(f"{str(path)!r} is damaged: {error}") from error

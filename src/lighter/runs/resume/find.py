@@ -21,6 +21,7 @@ from lighter.runs.record.job_log import is_of_this_job
 from lighter.runs.record.run_file import Run, Setting, instant, read_run, status_of
 from lighter.runs.record.secrets import Secrets
 from lighter.runs.resume.checkpoint import choose
+from lighter.runs.resume.kept import check_kept
 from lighter.runs.resume.lock import Lock
 from lighter.runs.resume.position import Position
 from lighter.runs.resume.schedulers import SLOT, used_up, used_up_length
@@ -77,6 +78,8 @@ def find_resumed(trainer: pl.Trainer, config: Config) -> Resumed | Done | None:
     status, found = status_of(run), choose(folder, run, chosen)
     if found is None:
         return Resumed(folder, run, status, lock)
+    if run.config:
+        check_kept(run, config)
     saved, position = found
     length = used_up_length(saved.content)
     if length and SLOT in config and (status == "completed" or _begins_an_epoch(position, trainer)):
@@ -166,7 +169,9 @@ def _begins_an_epoch(position: Position, trainer: pl.Trainer) -> bool:
 
 def _longer(folder: Path, run: Run, trainer: pl.Trainer) -> tuple[str, ...]:
     """Return the overrides with which a run that is done would train on; none where it could not, or had stopped."""
-    found, _ = checkpoints_of(folder, run)
+    found, broken = checkpoints_of(folder, run)
+    if broken:
+        rank_zero_warn(f"the run is over, but of its checkpoints {'; '.join(broken)}")
     if not found or "optimizer_states" not in found[0].content or used_up_length(found[0].content):
         return ()
     twice = {"max_epochs": 2 * run.epochs, "max_steps": 2 * run.steps}

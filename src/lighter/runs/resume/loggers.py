@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from lighter.runs.record.folder import loggers_with_folders
-from lighter.runs.record.metrics_file import MetricsFile, read_rows
+from lighter.runs.record.metrics_file import read_rows
 from lighter.runs.resume.find import Resumed
 from lighter.runs.resume.position import Position
 
@@ -40,22 +38,13 @@ def place_loggers(trainer: pl.Trainer, resumed: Resumed) -> None:
 
 
 def continue_loggers(trainer: pl.Trainer, position: Position) -> None:
-    """Keep of what loggers have written all that was before a position, and go on from there."""
+    """Let loggers go on with what they have written; rows of files that are beyond a position stay for now."""
     for logger in loggers_with_folders(trainer):
         if isinstance(logger, CSVLogger):
-            logger._experiment = _Continued(logger.log_dir)  # first: without it all would be lost
-            MetricsFile(Path(logger.log_dir, ExperimentWriter.NAME_METRICS_FILE)).keep(partial(_is_before, position))
+            logger._experiment = _Continued(logger.log_dir)  # without it all would be lost
         else:
             # it hides the later steps of all values, those of validation too, which count by themselves
             logger._kwargs["purge_step"] = max(position.logged, position.logged_val)
-
-
-def _is_before(position: Position, row: Mapping[str, str]) -> bool:
-    step, names = int(row["step"]), [name.split("/") for name, value in row.items() if value]
-    if any(name[0] == "val" and name[-1] == "step" for name in names):
-        return step < position.logged_val
-    is_due = any(name[0] in position.due and name[-1] == "epoch" for name in names)
-    return step < position.logged - is_due
 
 
 def follow_checkpoints(trainer: pl.Trainer, states: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from lighter.errors import ConfigError
 from lighter.exact.callback import KEY as EXACT
 from lighter.runs.checkpoints.of_run import Saved
+from lighter.runs.checkpoints.record import record_of
 from lighter.system import BATCHES_KEY
 
 
@@ -17,8 +18,8 @@ class Position:
     """How far a checkpoint came: its global step, the epochs it has ended, and whether it is within the next one.
 
     `logged` and `logged_val` are the first steps to come in what loggers hold. These count batches, not the steps of
-    optimizers, and those of validation by themselves. `due` are the modes whose epoch values are to come at the step
-    before.
+    optimizers, and those of validation by themselves. `rows` are how many rows each CSV logger had written, and
+    `recorded` the epochs of the record that stay.
     """
 
     step: int = 0
@@ -26,7 +27,8 @@ class Position:
     within_epoch: bool = False
     logged: int = 0
     logged_val: int = 0
-    due: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
+    recorded: int = 0
 
 
 def position_of(saved: Saved) -> Position:
@@ -47,11 +49,13 @@ def position_of(saved: Saved) -> Position:
 
 def _position(content: Mapping[Any, Any]) -> Position:
     step, loops = content["global_step"] + 0, content["loops"]["fit_loop"]
-    epochs, batches = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]["total"]
+    epochs = loops["epoch_progress"]["current"]
     has_ended = epochs["processed"] == epochs["started"]
     stepped = loops["epoch_loop.state_dict"].get("_batches_that_stepped", step)
-    logged = min(step, stepped + (not has_ended))  # with the batch that has stepped, and not ended
+    told = record_of(content)
+    # with the batch that has stepped, and not ended, unless it is still to be logged
+    logged = min(step, stepped + (not has_ended and not told.get("step")))
     val = content.get(BATCHES_KEY, {}).get("val", 0) if BATCHES_KEY in content else logged
-    in_batch = not has_ended and batches["completed"] < batches["processed"]
-    due = ("train",) if EXACT in content or not has_ended else ()  # an exact fit ends its epoch once more
-    return Position(step, epochs["processed"], not has_ended, logged, val, (*due, "val") if in_batch else due)
+    # an exact fit ends its epoch once more
+    recorded = told["epoch"][0] if EXACT in content and told.get("epoch") else epochs["processed"]
+    return Position(step, epochs["processed"], not has_ended, logged, val, tuple(told.get("rows", ())), recorded)

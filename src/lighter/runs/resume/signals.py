@@ -20,12 +20,13 @@ from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import get_worker_info
 
 from lighter._run_folder import CHECKPOINTS, INTERRUPTION
 from lighter.errors import RankError
 from lighter.runs.resume.slurm import requeue, requeue_signal
 from lighter.runs.resume.vote import Vote
+from lighter.runs.resume.workers import shielded
 
 INTERRUPTED, TERMINATED = 130, 143  # exit statuses, as shells say them
 AGAIN = 1.0  # seconds in which a signal is the same one, sent to a process and to its group
@@ -102,7 +103,7 @@ class Signals(Checkpoint):
         process = trainer.strategy.process_dataloader
 
         def process_and_shield(loader: object) -> object:
-            return _shielded(process(loader))
+            return shielded(process(loader))
 
         trainer.strategy.process_dataloader = process_and_shield  # type: ignore[method-assign,assignment]
 
@@ -236,23 +237,3 @@ def _has_saved(step: int, callback: Checkpoint) -> bool:
         and callback._last_global_step_saved == step
         and not callback.save_weights_only
     )
-
-
-def _shielded(loader: object) -> object:
-    """Let the processes of a loader outlive a signal to their group: the main one needs them to finish its step."""
-    if isinstance(loader, DataLoader) and loader.num_workers:
-        given = loader.worker_init_fn
-        if not (isinstance(given, partial) and given.func is _init_worker):
-            loader.worker_init_fn = partial(_init_worker, given)
-    return loader
-
-
-def _init_worker(given: Callable[[int], None] | None, worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _pass_over_one)
-    if given is not None:
-        given(worker)
-
-
-def _pass_over_one(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    signal.signal(number, signal.SIG_DFL)  # the next one is from the main process, which has waited for this one

@@ -28,7 +28,7 @@ def names_of(runs: Sequence[Found]) -> list[str]:
 
 def legend_of(runs: Sequence[Found]) -> list[str]:
     """Return what a legend says of each run: its name, and what sets it apart."""
-    distinct = distinctions([found.run for found in runs])
+    distinct = distinctions(runs)
     short = labels(dict.fromkeys(path for settings in distinct for path in settings), FIELDS)
     texts = []
     for name, settings in zip(names_of(runs), distinct, strict=True):
