@@ -96,8 +96,8 @@ trainer:
   enable_progress_bar: false
   enable_model_summary: false
   callbacks:
-    - {_target_: ranks.Weights}
-    - {_target_: ranks.Dies}
+    - {_target_: project.ranks.Weights}
+    - {_target_: project.ranks.Dies}
 """
 
 

@@ -81,7 +81,7 @@ def test_the_first_rank() -> None:
 @pytest.mark.parametrize("broken", [0, 1])
 def test_what_a_node_cannot_build_is_told_to_those_that_wait_for_it(broken: int) -> None:
     environments = [node | {"BROKEN": str(broken)} for node in nodes()]
-    override = "system::dataloaders::train::dataset={_target_: ranks.Broken}"
+    override = "system::dataloaders::train::dataset={_target_: project.ranks.Broken}"
     assert statuses(forked(*TWO_NODES, f"={override}", environments=environments))[1 - broken] == 1
     assert "the disk of this node is gone" in printed(broken)
     assert f"rank {broken} failed: BuildError" in printed(1 - broken)
@@ -92,12 +92,12 @@ def test_what_a_node_cannot_build_is_told_to_those_that_wait_for_it(broken: int)
 
 
 def test_what_no_task_can_build_is_told_once_and_at_once() -> None:
-    override = "=system::dataloaders::train::dataset={_target_: ranks.Broken}"
+    override = "=system::dataloaders::train::dataset={_target_: project.ranks.Broken}"
     began = time.monotonic()
     assert statuses(forked(*TWO_NODES, override, environments=tasks(BROKEN="0"))) == [2, 2]
     assert time.monotonic() - began < SOON
-    assert printed(0).count("the disk of this node is gone") == 1
-    assert printed(1).count("the disk of this node is gone") == 1
+    assert printed(0).count("OSError: the disk of this node is gone") == 1
+    assert printed(1).count("OSError: the disk of this node is gone") == 1
 
 
 def test_a_rank_that_hangs_is_not_waited_for_longer_than_the_timeout_says() -> None:
@@ -113,7 +113,7 @@ def test_a_rank_that_hangs_is_not_waited_for_longer_than_the_timeout_says() -> N
 
 def test_ranks_with_different_numbers_of_batches_say_where_they_are() -> None:
     timeout = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: $datetime.timedelta(seconds=3)}"
-    loader = "{_target_: torch.utils.data.DataLoader, batch_size: 2, dataset: {_target_: ranks.Stream}}"
+    loader = "{_target_: torch.utils.data.DataLoader, batch_size: 2, dataset: {_target_: project.ranks.Stream}}"
     command = (*TWO_NODES, f"trainer::strategy={timeout}", "_imports_={datetime: datetime}")
     assert statuses(forked(*command, f"=system::dataloaders::train={loader}", environments=nodes())) == [1, 1]
     for number in (0, 1):

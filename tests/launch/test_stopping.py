@@ -13,6 +13,7 @@ from workspace import workspace  # noqa: F401 - a fixture
 
 from .processes import (
     RUN,
+    TIMEOUT,
     forked,
     nodes,
     printed,
@@ -39,7 +40,10 @@ def weights(folder: str = "weights") -> list[str]:
 @pytest.mark.parametrize("told", [(1,), (0, 1)])
 def test_all_ranks_stop_at_one_step_and_go_on_from_it(told: tuple[int, ...]) -> None:
     processes = forked(*COMMAND, environments=nodes())
+    until = time.monotonic() + TIMEOUT
     while "training" not in printed(0) or not (RUN / "epochs.csv").exists():
+        assert time.monotonic() < until, printed(0)
+        assert all(process.is_alive() for process in processes), printed(0) + printed(1)
         time.sleep(0.05)
     for rank in told:
         os.kill(processes[rank].pid or 0, signal.SIGTERM)

@@ -131,7 +131,8 @@ def _failure(path: Path, error: OSError, size: int | None) -> RunError:
         return RunError(f"the checkpoint {str(path)!r} cannot be written: {reason}", value=str(path))
     needs, free = "" if size is None else f"it needs {_bytes(size)}, ", _bytes(_free(path.parent))
     return RunError(
-        f"the checkpoint {str(path)!r} cannot be written: {reason} ({needs}{free} are free); earlier checkpoints are whole",
+        f"the checkpoint {str(path)!r} cannot be written: {reason} ({needs}{free} are free);"
+        " earlier checkpoints are whole",
         value=str(path),
         suggestion="make room, and go on with --resume",
     )
