@@ -100,7 +100,7 @@ def materialize(model: nn.Module, trainer: pl.Trainer) -> None:
     _with_memory(model, device)
     if lost := tied - _tied(model):
         raise _untied(lost)
-    with torch.random.fork_rng(), torch.no_grad():
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
         torch.manual_seed(strategy.broadcast(torch.initial_seed()))
         for layer in layers:
             _reset(layer)

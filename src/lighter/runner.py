@@ -164,15 +164,11 @@ class Runner:
         """Add what records the run, answers signals and makes it exact to the Trainer's own callbacks."""
         self.recorder = Recorder(self.config, self.stage, seed=self.seed, project=project)
         self.signals = Signals(self.trainer, lambda: self.recorder.folder)
-        first: list[pl.Callback] = [TrainedWeights(), SameData()] + ([] if self.seed is None else [Exact(self.seed)])
+        first: list[pl.Callback] = [Beginning(self.recorder), TrainedWeights(), SameData()]
+        if self.seed is not None:
+            first.append(Exact(self.seed))
         callbacks = callbacks_of(self.trainer)
-        callbacks[:] = [
-            Beginning(self.recorder),
-            *first,
-            self.recorder,
-            *callbacks,
-            self.signals,
-        ]  # those that save checkpoints stay last
+        callbacks[:] = [*first, self.recorder, *callbacks, self.signals]  # those that save checkpoints stay last
 
     def _checkpoint(self, asked: str | None, given: object) -> Path | None:
         """Return the checkpoint to begin with: the resumed run's, or what was asked for, or what the config gives."""

@@ -40,7 +40,7 @@ trainer:
   enable_model_summary: false
   log_every_n_steps: 1
   callbacks:
-    - {_target_: tests.sharded.parts.Keep, folder: kept}
+    - {_target_: sharded.parts.Keep, folder: kept}
     - _target_: pytorch_lightning.callbacks.ModelCheckpoint
       monitor: val/loss/epoch
       filename: "{epoch}"
@@ -48,8 +48,8 @@ trainer:
       save_last: true
 system:
   _target_: lighter.System
-  model: {_target_: tests.sharded.parts.Net}
-  parallelize: {_target_: tests.sharded.parts.shard, _mode_: callable}
+  model: {_target_: sharded.parts.Net}
+  parallelize: {_target_: sharded.parts.shard, _mode_: callable}
   criterion: {_target_: torch.nn.CrossEntropyLoss}
   optimizer: {_target_: torch.optim.AdamW, params: "$@system::model.parameters()", lr: 0.05}
   scheduler: {_target_: torch.optim.lr_scheduler.StepLR, optimizer: "@system::optimizer", step_size: 1, gamma: 0.5}
@@ -62,8 +62,8 @@ system:
       _target_: torch.utils.data.DataLoader
       batch_size: 8
       shuffle: true
-      dataset: {_target_: tests.sharded.parts.Points}
-    val: {_target_: torch.utils.data.DataLoader, batch_size: 8, dataset: {_target_: tests.sharded.parts.Points}}
+      dataset: {_target_: sharded.parts.Points}
+    val: {_target_: torch.utils.data.DataLoader, batch_size: 8, dataset: {_target_: sharded.parts.Points}}
     test: "%::val"
     predict: "%::val"
   adapters:
@@ -75,12 +75,12 @@ HALF = [f"system::dataloaders::{mode}::batch_size=4" for mode in ("train", "val"
 def way(strategy: str, *overrides: str, devices: int = 2, **options: object) -> list[str]:
     """Return the overrides that run the config in another way."""
     given = "".join(f", {name}: {value}" for name, value in options.items())
-    target = f"trainer::strategy={{_target_: tests.sharded.parts.{strategy}{given}}}"
+    target = f"trainer::strategy={{_target_: sharded.parts.{strategy}{given}}}"
     return [f"trainer::devices={devices}", target, *overrides]
 
 
 def plan(name: str) -> str:
-    return f"system::parallelize::_target_=tests.sharded.parts.{name}"
+    return f"system::parallelize::_target_=sharded.parts.{name}"
 
 
 MESH = {"data_parallel_size": 2, "tensor_parallel_size": 1}

@@ -60,7 +60,7 @@ def test_a_run_of_ranks_is_a_source_for_one_process(runs: Runs, name: str, capsy
     (from_file,) = run("test", f"whole {name}", ckpt=runs.checkpoint("one"))
     assert from_folder["metrics"] == pytest.approx(from_file["metrics"], abs=1e-6)
     assert main(["show", runs.checkpoint(name), "--at", "system::model"]) == 0
-    assert "tests.sharded.parts.Net" in capsys.readouterr().out
+    assert "sharded.parts.Net" in capsys.readouterr().out
     content = read_checkpoint(runs.checkpoint(name))
     assert content["global_step"] == 6
     assert not list(folder.glob("**/.*.tmp"))

@@ -24,12 +24,12 @@ EMPTY = "system::empty_init=true"
 
 
 def model(name: str) -> str:
-    return f"system::model::_target_=tests.sharded.parts.{name}"
+    return f"system::model::_target_=sharded.parts.{name}"
 
 
 def callback(name: str, **arguments: object) -> str:
     given = "".join(f", {name}: {value}" for name, value in arguments.items())
-    return f"trainer::callbacks+=[{{_target_: tests.sharded.parts.{name}{given}}}]"
+    return f"trainer::callbacks+=[{{_target_: sharded.parts.{name}{given}}}]"
 
 
 @pytest.mark.parametrize(

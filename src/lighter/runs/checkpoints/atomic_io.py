@@ -93,7 +93,7 @@ def remove_stale(folders: Iterable[Path], own: Path) -> None:
         for file in folder.glob(f".*{SUFFIX}"):
             with suppress(FileNotFoundError):  # of one that its process has just finished
                 if own in (folder, *folder.parents) or time.time() - file.stat().st_mtime > STALE:
-                    shutil.rmtree(file) if file.is_dir() else file.unlink()
+                    shutil.rmtree(file) if file.is_dir() and ".ckpt." in file.name else file.unlink()
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:

@@ -10,13 +10,7 @@ from lighter.runs.record.run_file import Run
 from lighter.runs.record.secrets import Secrets
 
 SLOTS = ("system::optimizer", "system::scheduler")
-NOT_KEPT = (
-    "interval",
-    "frequency",
-    "monitor",
-    "strict",
-    "name",
-)  # of a scheduler: Lightning takes them from the config
+NOT_KEPT = ("interval", "frequency", "monitor", "strict", "name")  # of a scheduler: these are the config's
 
 _INSTEAD = (
     "leave it as it was; or begin a new run that loads the weights alone, with "
