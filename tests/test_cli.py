@@ -324,6 +324,25 @@ def test_a_mistake_ends_in_one_screen_and_its_status(
     assert said in failed(capsys, "fit", "config.yaml", override, status=status)
 
 
+@pytest.mark.filterwarnings("ignore:the record of this run cannot be written")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+def test_a_run_whose_logs_cannot_be_written_is_told_where_to_turn(
+    workspace: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (workspace / "logs").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", workspace / "logs"], check=False).returncode:
+        pytest.skip("only root can mount a disk")
+    try:
+        assert main(["fit", "config.yaml"]) == 1
+    finally:
+        subprocess.run(["umount", "--lazy", workspace / "logs"], check=True)
+    told = capsys.readouterr().err
+    assert "Read-only file system" in told
+    assert "save_dir" in told
+    assert "Traceback" not in told
+
+
 def test_a_failed_run_points_at_the_users_line(capsys: pytest.CaptureFixture[str]) -> None:
     override = "system::dataloaders::train::collate_fn=$__import__('parts').broken_collate"
     said = failed(capsys, "fit", "config.yaml", override, status=1)

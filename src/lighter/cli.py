@@ -7,6 +7,7 @@ it refuses a stray flag, and page its help. Help, version and usage errors need 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import re
 import sys
@@ -21,6 +22,9 @@ from lighter.errors import LighterError, RunError, UsageError, did_you_mean, own
 from lighter.launch import local_rank, tell_torchrun
 
 DONE, FAILED, USAGE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141  # the last two as shells say it
+
+_ELSEWHERE = "let the run write elsewhere: the logger's save_dir, or trainer::default_root_dir"
+UNWRITABLE = {errno.EROFS: _ELSEWHERE, errno.ENOSPC: f"make room, or {_ELSEWHERE}"}
 
 _OVERVIEW = """\
 usage: lighter COMMAND SOURCE... [OVERRIDE...] [FLAGS]
@@ -167,7 +171,8 @@ def _run_error(error: Exception) -> RunError:
     """Turn an exception of a run into one screen: what it is, and where in the user's code it came from."""
     text, frame = _of_worker(str(error)) or (f"{type(error).__name__}: {error}", own_frame(error))
     message = f"the run failed: {text}" + (f"\n  {frame}" if frame else "")
-    failure = RunError(message, suggestion="--debug shows more")
+    mend = UNWRITABLE.get(error.errno or 0) if isinstance(error, OSError) else None
+    failure = RunError(message, suggestion=mend or "--debug shows more")
     failure.__cause__ = error
     return failure
 
