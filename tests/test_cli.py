@@ -145,6 +145,16 @@ def test_a_file_that_cannot_be_read_is_told_of_before_torch_is_imported() -> Non
     assert done.stdout == "False\n"
 
 
+def test_the_program_ends_though_a_pool_of_threads_waits_for_work() -> None:
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor; from lighter.cli import entry; pool = ThreadPoolExecutor();"
+        "pool.submit(print, 'pool').result(); entry()"
+    )
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("pool\nlighter ")
+
+
 @pytest.mark.parametrize(
     "arguments", [["check", "config.yaml", "--no-import"], ["show", "config.yaml"], ["show", "config.yaml", "--origin"]]
 )

@@ -29,7 +29,7 @@ PAGES = [
     "CONTRIBUTING.md",
     *(str(path.relative_to(ROOT)) for folder in ("docs", "projects/*") for path in sorted(ROOT.glob(f"{folder}/*.md"))),
 ]
-BLOCKS = {"yaml": 59, "bash": 47, "python": 9, "text": 14, "json": 1}
+BLOCKS = {"yaml": 60, "bash": 47, "python": 9, "text": 14, "json": 1}
 
 FENCE = re.compile(r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$", re.S | re.M)
 RESULT = re.compile(r"# result of: (?P<sources>.*)")

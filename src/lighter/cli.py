@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import NoReturn
 
 from lighter import commands
-from lighter.errors import LighterError, RunError, UsageError, did_you_mean, own_frame, print_error
-from lighter.launch import local_rank, tell_torchrun
+from lighter.errors import LighterError, RunError, UsageError, did_you_mean, own_frame
+from lighter.launch import tell
 
 DONE, FAILED, USAGE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141  # the last two as shells say it
 
@@ -52,9 +52,7 @@ lighter COMMAND --help tells more; lighter --version tells the version.
 def entry() -> NoReturn:
     """Run as a program: like `sys.exit(main())`, without the second that freeing torch's objects takes."""
     status = main()
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
-            thread.join()
+    threading._shutdown()  # type: ignore[attr-defined] # as Python does: pools are told to end, then threads are joined
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -194,7 +192,5 @@ def _fail(error: LighterError, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
-    tell_torchrun(str(error))
-    if not (error.is_everyones and local_rank()):  # the first rank of the node tells
-        print_error(error)
+    tell(error)
     return error.status

@@ -13,6 +13,7 @@ from torch import nn
 from lighter.errors import ConfigError
 from lighter.utils.model import (
     adjust_prefix_and_load_state_dict,
+    compile_in_place,
     remove_n_last_layers_sequentially,
     replace_layer_with,
     replace_layer_with_identity,
@@ -134,3 +135,23 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the weights"):
         adjust_prefix_and_load_state_dict(net(), tmp_path / "none.ckpt")
+
+
+# --- compiling
+
+
+def test_a_model_that_is_compiled_in_place_keeps_the_names_of_its_weights() -> None:
+    graphs = []
+
+    def keep(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    torch.manual_seed(0)
+    model, x = net(), torch.randn(5, 2)
+    expected, names = model(x), list(model.state_dict())
+    assert compile_in_place(model, backend=keep, fullgraph=True) is model
+    assert not graphs, "at the first batch"
+    torch.testing.assert_close(model(x), expected)
+    assert len(graphs) == 1
+    assert list(model.state_dict()) == names

@@ -1,9 +1,9 @@
-"""Helpers that change a model's layers or load part of its weights."""
+"""Helpers that change a model's layers, load part of its weights, or compile it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -81,6 +81,25 @@ def adjust_prefix_and_load_state_dict(
     for what, names in (("Missing in the checkpoint", missing), ("Not in the model", unexpected), ("Ignored", ignored)):
         if names:
             logger.info(f"{what}: {', '.join(names)}")
+    return model
+
+
+def compile_in_place(
+    model: Model,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str | Callable[..., Any] = "inductor",
+    mode: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Model:
+    """Let `torch.compile` speed up the model, and return the same model, whose weights keep their names.
+
+    `torch.compile` itself returns another module, in which each name begins with `_orig_mod.`: a checkpoint of it does not
+    fit the model that is not compiled. The arguments are those of `torch.compile`. It compiles at the first batch.
+    """
+    chosen = None if options is None else dict(options)
+    model.compile(fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=chosen)
     return model
 
 
