@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import CombinedLoader
 from torch.utils.data import BatchSampler, Sampler
+
+from lighter._samplers import draws_at_once
 
 
 class DistributedBatches(Sampler[Any]):
@@ -20,76 +20,111 @@ class DistributedBatches(Sampler[Any]):
 
     What all ranks load in a step is what one process would load with the batch size of all of them: each rank takes
     every n-th sample of it. Of a batch sampler of another kind than torch's each takes whole batches in turn. Where
-    the last step leaves nothing for a rank, it loads again what another has, so that all ranks step equally often.
+    the last step leaves nothing for a rank, it loads again what another has, so that all ranks step equally often; or,
+    unless they step `together`, it has one step less, but at least one.
 
     `weights` has, by step, how much this rank's mean counts in the mean over the ranks, where that is not 1: less with
     fewer samples than the others, and nothing with samples that another has.
 
-    The ranks must draw alike. Given a `seed` that they share they do, whatever state their generators are in.
+    The ranks must draw alike. Given a `seed` that they share they do, whatever state their generators are in. `first`
+    is what was drawn for all of them in the first step of an epoch.
     """
 
-    def __init__(self, sampler: Any, ranks: int, rank: int, seed: int | None = None) -> None:
-        self.sampler, self.ranks, self.rank, self.seed = sampler, ranks, rank, seed
+    def __init__(self, sampler: Any, ranks: int, rank: int, seed: int | None = None, *, together: bool = True) -> None:
+        self.sampler, self.ranks, self.rank, self.seed, self.together = sampler, ranks, rank, seed, together
         self.weights: dict[int, float] = {}
-        self._together: BatchSampler | None = None  # the batches of all ranks, where they can be divided
+        self.first: Any = None
+        self._of_all: BatchSampler | None = None  # the batches of all ranks, where they can be divided
         if type(sampler) is BatchSampler:
-            self._together = BatchSampler(sampler.sampler, sampler.batch_size * ranks, sampler.drop_last)
+            self._of_all = BatchSampler(sampler.sampler, sampler.batch_size * ranks, sampler.drop_last)
         self._epoch = 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.sampler) / self.ranks) if self._together is None else len(self._together)
+        if self._of_all is None:
+            steps, left = divmod(len(self.sampler), self.ranks)
+        else:
+            steps, left = divmod(len(self._of_all.sampler), self._of_all.batch_size)  # type: ignore[arg-type]
+            left = 0 if self._of_all.drop_last else left
+        return steps + (left > 0 if self.together or not steps else left > self.rank)
 
     def __iter__(self) -> Iterator[Any]:
         self.weights.clear()
-        draws = iter(self.sampler if self._together is None else self._together)
+        draws = iter(self.sampler if self._of_all is None else self._of_all)
         if self.seed is not None:
-            draws = _drawn_alike(draws, self.seed + self._epoch)
+            draws = _drawn_alike(draws, self.seed + self._epoch, at_once=draws_at_once(self.sampler))
             self._epoch += 1
-        for step, (own, weight) in enumerate(self._dealt(draws) if self._together is None else self._divided(draws)):
+        shares = self._dealt(draws) if self._of_all is None else self._divided(draws)
+        for step, (all_of_them, own, weight) in enumerate(shares):
+            if step == 0:
+                self.first = all_of_them
+            elif not weight and not self.together:
+                return
             if weight != 1:
                 self.weights[step] = weight
             yield own
 
-    def _divided(self, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, float]]:
-        """Yield this rank's part of each batch, and its weight."""
+    def set_epoch(self, epoch: int) -> None:
+        if callable(set_epoch := getattr(self.sampler, "set_epoch", None)):
+            set_epoch(epoch)
+
+    def _divided(self, batches: Iterator[list[Any]]) -> Iterator[tuple[Any, Any, float]]:
+        """Yield each batch of all ranks, this rank's part of it, and its weight."""
         for batch in batches:
             own = batch[self.rank :: self.ranks]
-            yield own or batch[:: self.ranks], len(own) * self.ranks / len(batch)
+            yield batch, own or batch[:: self.ranks], len(own) * self.ranks / len(batch)
 
-    def _dealt(self, draws: Iterator[Any]) -> Iterator[tuple[Any, float]]:
-        """Yield one of as many draws as there are ranks, and its weight."""
+    def _dealt(self, draws: Iterator[Any]) -> Iterator[tuple[Any, Any, float]]:
+        """Yield as many draws as there are ranks, this rank's one of them, and its weight."""
         while shares := list(islice(draws, self.ranks)):
             sizes = [len(share) if isinstance(share, Sized) else 1 for share in shares]
             is_there = self.rank < len(shares)
             weight = sizes[self.rank] * self.ranks / sum(sizes) if is_there else 0.0
-            yield shares[self.rank if is_there else 0], weight
+            yield shares, shares[self.rank if is_there else 0], weight
 
 
-def weights_of(trainer: pl.Trainer, mode: str) -> Sequence[Mapping[int, float]]:
-    """Return, for each loader of a mode, the `weights` of its batches on this rank."""
-    if trainer.world_size == 1:
+def weights_of(trainer: pl.Trainer) -> Sequence[Sequence[Mapping[int, float]]]:
+    """Return the `weights` of this rank's batches in the running loop.
+
+    For each loader that is read after the others, or else for all at once, they are those of the loaders that a batch
+    is of.
+    """
+    loop: Any = trainer._active_loop
+    if trainer.world_size == 1 or loop is None or loop._combined_loader is None:
         return ()
-    loaders = trainer.train_dataloader if mode == "train" else getattr(trainer, f"{mode}_dataloaders")
-    flattened = CombinedLoader(loaders).flattened
-    if mode == "train" and len(flattened) > 1:  # a batch has samples of several
-        return ()
-    return [_weights(loader) for loader in flattened]
+    weights = [_weights(loader) for loader in loop._combined_loader.flattened]
+    return [[one] for one in weights] if loop._combined_loader._mode == "sequential" else [weights]
+
+
+def weight_of(weights: Sequence[Sequence[Mapping[int, float]]], batch_idx: int, dataloader_idx: int = 0) -> float:
+    """Return how much a batch counts in the mean over the ranks; 1 where the loaders that it is of do not agree."""
+    loaders = weights[dataloader_idx] if weights else []
+    found = {of_loader.get(batch_idx, 1.0) for of_loader in loaders}
+    return found.pop() if len(found) == 1 else 1.0
+
+
+def distributed_batches(loader: Any) -> DistributedBatches | None:
+    """Return what draws a rank's part for a loader, if anything does."""
+    parts = [getattr(loader, slot, None) for slot in ("batch_sampler", "sampler")]
+    parts += [getattr(part, "_batch_sampler", None) for part in parts]  # in predict, inside of one of Lightning's
+    return next((part for part in parts if isinstance(part, DistributedBatches)), None)
 
 
 def _weights(loader: Any) -> Mapping[int, float]:
-    parts = [getattr(loader, slot, None) for slot in ("batch_sampler", "sampler")]
-    parts += [getattr(part, "_batch_sampler", None) for part in parts]  # in predict, inside of one of Lightning's
-    return next((part.weights for part in parts if isinstance(part, DistributedBatches)), {})
+    batches = distributed_batches(loader)
+    return {} if batches is None else batches.weights
 
 
-def _drawn_alike(draws: Iterator[Any], seed: int) -> Iterator[Any]:
+def _drawn_alike(draws: Iterator[Any], seed: int, *, at_once: bool) -> Iterator[Any]:
     """Draw from the global generators in states that follow from the seed, and leave them to others as they were."""
     others = _states()
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
     torch.default_generator.manual_seed(seed)
     own = _exchange(others)
-    while True:
+    for number in count():
+        if number and at_once:
+            yield from draws
+            return
         others = _exchange(own)
         try:
             drawn = next(draws)

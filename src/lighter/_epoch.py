@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
+from lighter._distributed import weight_of
 from lighter._losses import Losses
 from lighter._metrics import SharedMetrics
 
@@ -41,7 +42,7 @@ class Epoch:
     logs_values: bool
     logs_loss: bool
     monitored: frozenset[str]
-    weights: Sequence[Mapping[int, float]]  # of this rank's batches, by loader
+    weights: Sequence[Sequence[Mapping[int, float]]]  # of this rank's batches, by loader
     counts: bool  # unless another rank has the same data
     now: tuple[int, int] | None = None  # epoch and batch of the last training step
     batches: int = 0
@@ -57,7 +58,7 @@ class Epoch:
 
     def weight(self, batch_idx: int, dataloader_idx: int = 0) -> float:
         """Return how much a batch of this rank counts in a mean over the ranks; nothing if another rank has it."""
-        return self.weights[dataloader_idx].get(batch_idx, 1.0) if self.weights else 1.0
+        return weight_of(self.weights, batch_idx, dataloader_idx)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the epoch has summed up so far on this rank."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from pytorch_lightning.utilities import move_data_to_device
-from torch import Tensor, distributed
+from torch import Tensor
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.utilities import dim_zero_cat
 
+from lighter._list_states import evened
 from lighter.errors import ConfigError
 
 # class attributes in which metrics of the same update may differ
@@ -65,8 +65,7 @@ class SharedMetrics:
 
     def compute(self) -> dict[str, Any]:
         """Return the values over all updates of all ranks; a rank may have had none."""
-        _shape_empty_states(_metrics_in(self.collection))
-        with warnings.catch_warnings():
+        with evened(metric for _, metric in _metrics_in(self.collection)), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*was called before the ``update`` method")
             return self.collection.compute()
 
@@ -106,36 +105,11 @@ def _metrics_in(collection: MetricCollection) -> list[tuple[str, Metric]]:
     return [(path, module) for path, module in collection.named_modules() if isinstance(module, Metric)]
 
 
-def _shape_empty_states(metrics: Sequence[tuple[str, Metric]]) -> None:
-    """Give list states without an entry on this rank the form that they have on others, as gathering takes but one."""
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-        return
-    states = [
-        (f"{path}.{name}", metric, name)
-        for path, metric in metrics
-        for name, default in metric._defaults.items()
-        if isinstance(default, list) and metric._reductions[name] is dim_zero_cat
-    ]
-    if not states:
-        return
-    forms = {key: _form(entries) for key, metric, name in states if (entries := getattr(metric, name))}
-    everyones: list[dict[str, Any]] = [{}] * distributed.get_world_size()
-    distributed.all_gather_object(everyones, forms)
-    known = {key: form for of_rank in everyones for key, form in of_rank.items()}
-    for key, metric, name in states:
-        if key in known and key not in forms:
-            shape, dtype = known[key]
-            setattr(metric, name, [torch.zeros((0, *shape), dtype=dtype, device=metric.device)])
-
-
-def _form(entries: Any) -> tuple[tuple[int, ...], torch.dtype]:
-    """Return the shape of one row of a list state, and its type."""
-    return tuple(entries[0].shape[1:]), entries[0].dtype
-
-
 def _batch_copy(collection: MetricCollection) -> MetricCollection:
-    """Return a copy for one batch's values; weights of metrics that are networks are shared, and no rank waits."""
-    copied = copy.deepcopy(collection, {id(parameter): parameter for parameter in collection.parameters()})
+    """Return a copy for one batch's values; networks in metrics are shared, and no rank waits."""
+    networks = [part for part in collection.modules() if not any(isinstance(inner, Metric) for inner in part.modules())]
+    shared = [*collection.parameters(), *(part for part in networks if any(True for _ in part.parameters()))]
+    copied = copy.deepcopy(collection, {id(part): part for part in shared})
     for metric in copied.modules():
         if isinstance(metric, Metric):
             metric.sync_on_compute = metric._to_sync = False  # torchmetrics looks at the second

@@ -21,6 +21,7 @@ from lighter.errors import ConfigError, RunError
 _LOST = (
     ".*to a meta parameter in the current model, which is a no-op"  # torch, where a state dict is loaded for nothing
 )
+_EACH_ITS_OWN = ("FULL_SHARD", "SHARD_GRAD_OP")  # FSDP's ways in which no two ranks have the same part
 _NO_INIT = "give them reset_parameters(), which sets the layer's own parameters and buffers; or leave out empty_init"
 
 
@@ -47,21 +48,36 @@ def empty_tensors(trainer: pl.Trainer | None) -> Iterator[None]:
             ) from error
 
 
+def check_alike(model: nn.Module, trainer: pl.Trainer) -> None:
+    """Refuse models that the ranks have built differently, before a strategy shards them that shares none of them.
+
+    DDP takes the first rank's, and a checkpoint sets them. Of a parameter of which each rank keeps a part of its own
+    any will do.
+
+    Raises:
+        RunError: the models differ.
+    """
+    strategy = trainer.strategy
+    if not isinstance(strategy, FSDPStrategy | ModelParallelStrategy) or trainer.ckpt_path:
+        return
+    is_parted = isinstance(strategy, FSDPStrategy) and strategy.sharding_strategy.name in _EACH_ITS_OWN
+    named = itertools.chain(() if is_parted else model.named_parameters(), model.named_buffers())
+    if names := differing(trainer, [(name, tensor) for name, tensor in named if not _is_empty(tensor)]):
+        raise RunError(
+            f"the ranks have built different models: {names[0]} differs", suggestion="give the config a seed"
+        )
+
+
 def parallelized(model: nn.Module, plan: Callable[..., Any] | None, trainer: pl.Trainer) -> nn.Module:
     """Return the model that a plan makes of one, over the mesh of a ModelParallelStrategy.
 
     Raises:
         ConfigError: there is no plan, or it shards nothing.
-        RunError: the ranks have built different models.
     """
     if plan is None:
         raise ConfigError(
             "ModelParallelStrategy leaves it to the model how it is sharded, and the System does not say",
             suggestion="give it system::parallelize, a function (model, device_mesh)",
-        )
-    if names := differing(trainer, _tensors(model)):
-        raise RunError(
-            f"the ranks have built different models: {names[0]} differs", suggestion="give the config a seed"
         )
     made = plan(model, trainer.lightning_module.device_mesh)
     if made is not None and not isinstance(made, nn.Module):
@@ -95,6 +111,7 @@ def materialize(model: nn.Module, trainer: pl.Trainer) -> None:
     if isinstance(strategy, FSDPStrategy):
         if tied:
             raise _untied(tied)
+        torch.manual_seed(strategy.broadcast(torch.initial_seed()))  # FSDP fills the layers once this has returned
         strategy.kwargs.setdefault("param_init_fn", lambda layer: _fill(layer, device))
         return
     _with_memory(model, device)
@@ -168,11 +185,6 @@ def _part_of(whole: Tensor, like: Any) -> Tensor:
 
 def _own(layer: nn.Module) -> Iterator[Tensor]:
     return itertools.chain(layer.parameters(recurse=False), layer.buffers(recurse=False))
-
-
-def _tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    named = itertools.chain(model.named_parameters(), model.named_buffers())
-    return [(name, tensor) for name, tensor in named if not _is_empty(tensor)]
 
 
 def _is_empty(tensor: Tensor) -> bool:

@@ -13,13 +13,16 @@ from torch import Tensor, distributed
 from lighter._drift import deviation, differing, unsharded_dims
 from lighter._sharded import is_parallelized
 from lighter.errors import ConfigError, RunError
+from lighter.system import System
 
 DATA = "data_parallel"  # Lightning's name for the dimension of a mesh along which ranks have different batches
+WRAPPER = "_fsdp_wrapped_module."  # in the names of what FSDP wraps
 ROUNDING = 256  # units in the last place by which ranks of different hardware may come apart
 
 _STALE = (
     "build it in configure_optimizers from what self.parameters() is there; to System, give a function of the System"
 )
+_INSIDE = "make it a part of system::model, which is what `parallelize` is given"
 _SHARD_ALL = f"shard the rest of the model too: torch.distributed.fsdp.fully_shard(model, mesh=device_mesh[{DATA!r}])"
 
 
@@ -38,7 +41,7 @@ class TrainedWeights(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size == 1 or not has_equal_ranks(trainer):
             return
-        parameters = dict(pl_module.named_parameters())
+        parameters = {name.replace(WRAPPER, ""): parameter for name, parameter in pl_module.named_parameters()}
         names = differing(trainer, list(parameters.items()))
         far = [(name, apart) for name in names if (apart := self._apart(trainer, parameters[name]))]
         if far:
@@ -56,8 +59,10 @@ class TrainedWeights(pl.Callback):
 def has_equal_ranks(trainer: pl.Trainer) -> bool:
     """Tell whether ranks have the same weights by now, or the same parts of them, that can be looked at."""
     strategy = trainer.strategy
-    if not distributed.is_available() or not distributed.is_initialized() or isinstance(strategy, FSDPStrategy):
+    if not distributed.is_available() or not distributed.is_initialized():
         return False
+    if isinstance(strategy, FSDPStrategy):
+        return strategy.sharding_strategy.name == "NO_SHARD"
     if isinstance(strategy, DeepSpeedStrategy):
         return not strategy.zero_stage_3
     return not (isinstance(strategy, DDPStrategy) and strategy._model_averager is not None)  # equal only at times
@@ -77,6 +82,20 @@ def _check_optimizers(trainer: pl.Trainer) -> None:
     if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy) and held - own.keys() and left:
         message = f"an optimizer holds parameters from before the model was sharded, and {len(left)} would not train"
         raise ConfigError(message, suggestion=_STALE)
+    if isinstance(trainer.strategy, FSDPStrategy) and not trainer.strategy.kwargs.get("use_orig_params"):
+        _check_rest(trainer, held)
+
+
+def _check_rest(trainer: pl.Trainer, held: set[int]) -> None:
+    """Refuse a model of which FSDP has put what no layer wraps into a parameter that is not the model's own."""
+    rest: Any = getattr(trainer.model, "_flat_param", None)
+    if rest is None or not rest.requires_grad or id(rest) in held:
+        return
+    own = "model." if isinstance(trainer.lightning_module, System) else ""
+    if lost := [name for name in rest._fqns if name.startswith(own)]:
+        more = f" and {len(lost) - 1} more" if lost[1:] else ""
+        message = f"{lost[0]}{more} would not train: with use_orig_params: false only wrapped layers do"
+        raise ConfigError(message, value=lost[0], suggestion="give the strategy use_orig_params: true")
 
 
 def _check_mesh(module: pl.LightningModule) -> None:
@@ -91,7 +110,8 @@ def _check_mesh(module: pl.LightningModule) -> None:
     if loose:
         more = f" and {len(loose) - 1} more are" if loose[1:] else " is"
         message = f"{loose[0]}{more} not sharded over {DATA}, so that each rank would train its own"
-        raise ConfigError(message, value=loose[0], suggestion=_SHARD_ALL)
+        is_beside = isinstance(module, System) and not loose[0].startswith("model.")
+        raise ConfigError(message, value=loose[0], suggestion=_INSIDE if is_beside else _SHARD_ALL)
 
 
 def _drift(epoch: int, name: str, apart: float, others: int) -> RunError:

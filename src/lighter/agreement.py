@@ -1,4 +1,4 @@
-"""Whether a config agrees with what has started this process.
+"""Whether a config agrees with what has started this process, and with how it is to start others.
 
 It is looked at as Lightning does it, but before anything is built: Lightning looks late, not at all with one device to
 a process, and where it would wait for processes that nobody starts it waits for half an hour.
@@ -20,6 +20,7 @@ TRAINERS = ("pytorch_lightning.Trainer", "lightning.pytorch.Trainer")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")  # those whose `devices` are counted as here
 
 _OTHERS = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "JSM_NAMESPACE_SIZE"}  # launchers that Lightning knows too
+_SPAWNING = {"spawn", "forkserver"}  # Python's ways to start a process that gets what it is to do as a pickle
 _ON_EACH_NODE = "start it on each node with NODE_RANK=0, 1, … and the first node's MASTER_ADDR and MASTER_PORT"
 
 
@@ -32,14 +33,30 @@ class Asked:
 
 
 def refuse(config: Config, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse a config that cannot agree with what has started this process.
+    """Refuse a config that cannot agree with what has started this process, or that cannot start others.
 
     Raises:
         ConfigError: with what contradicts it.
     """
-    problems = list(contradictions(config, environment))
+    problems = [*spawning(config), *contradictions(config, environment)]
     if problems:
         raise ConfigError(problems=problems)
+
+
+def spawning(config: Config) -> list[Problem]:
+    """Return that the ranks of a config are to be spawned, if it says so in so many words."""
+    root = expand_what_can_be(config.root)
+    if _word(root, "trainer::_target_") not in TRAINERS:
+        return []
+    nodes = {path: _find(root, path) for path in ("trainer::strategy", "trainer::strategy::start_method")}
+    return [spawned(node.place, path, node.value) for path, node in nodes.items() if node and _spawns(node.value)]
+
+
+def spawned(place: Place | None, path: str, value: object) -> Problem:
+    """Return that ranks are to be spawned, which is not possible: what they would be sent holds functions and locks."""
+    message = f"is {value!r}: each rank would get what is built as a pickle, and not all of it can be pickled"
+    mend = "ddp starts the command again for each rank, ddp_fork forks the process"
+    return Problem(message, place, path, value, mend)
 
 
 def contradictions(config: Config, environment: Mapping[str, str] = os.environ) -> Iterator[Problem]:
@@ -108,8 +125,9 @@ def _of_lightning(root: Node, asked: Asked, environment: Mapping[str, str]) -> I
         )
         mend = f"set trainer::num_nodes to how many nodes there are, or unset {name}"
         yield Problem(message, _place(root, "num_nodes"), "trainer::num_nodes", asked.nodes, mend)
-    elif asked.nodes > 1 and "MASTER_PORT" not in environment:
-        message = f"asks for {asked.nodes} nodes, and nothing here says where the first one is, and which one this is"
+    elif asked.nodes > 1 and ("MASTER_PORT" not in environment or (rank and "MASTER_ADDR" not in environment)):
+        unknown = ", and which one this is" if rank is None else ""
+        message = f"asks for {asked.nodes} nodes, and nothing here says where the first one is{unknown}"
         mend = f"{_ON_EACH_NODE}, or with torchrun, or with srun"
         yield Problem(message, _place(root, "num_nodes"), "trainer::num_nodes", asked.nodes, mend)
 
@@ -138,6 +156,11 @@ def _devices(root: Node) -> int | None:
     if isinstance(node.value, str) and node.value.isdecimal():
         return int(node.value) or None
     return node.value if type(node.value) is int and node.value > 0 else None
+
+
+def _spawns(value: object) -> bool:
+    """Tell whether a strategy's name, or a start method, is to spawn."""
+    return isinstance(value, str) and not is_reference(value, "@%$") and bool(_SPAWNING & set(value.split("_")))
 
 
 def _nodes(root: Node) -> int | None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lighter.errors import LighterError, print_error
+
 INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which Lightning starts the processes
 PORTS = 15000, 10000  # Lightning's for jobs of SLURM: the first, and how many
 STRIDE = 997  # between the ports of a job's steps: prime, and wide of the ports of the jobs next to it
@@ -70,6 +72,13 @@ def settle_port(environment: dict[str, str] | os._Environ[str] = os.environ) -> 
     if is_slurm(environment) and "MASTER_PORT" not in environment and job is not None and step:
         first, ports = PORTS
         environment["MASTER_PORT"] = str(first + (job + STRIDE * step) % ports)
+
+
+def tell(error: LighterError) -> None:
+    """Show an error, unless the first rank of this node does, and leave it where torchrun looks for it."""
+    tell_torchrun(str(error))
+    if not (error.is_everyones and local_rank()):
+        print_error(error)
 
 
 def tell_torchrun(text: str, environment: Mapping[str, str] = os.environ) -> None:

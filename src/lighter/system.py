@@ -20,7 +20,7 @@ from lighter._losses import count_samples, loss_name, named_losses
 from lighter._metrics import SharedMetrics, collections_by_mode, scalars
 from lighter._optimization import build_optimizers, listed, optimizer_values, scheduler_configs
 from lighter._ranks import of_all_ranks, of_this_rank, repeats_data
-from lighter._sharded import empty_tensors, is_parallelized, materialize, parallelized
+from lighter._sharded import check_alike, empty_tensors, is_parallelized, materialize, parallelized
 from lighter.adapters import CriterionAdapter, MetricsAdapter, describe, name_of, pair, whole
 from lighter.errors import ConfigError, RunError
 from lighter.modes import MODES, by_mode, check_keys
@@ -118,6 +118,8 @@ class System(pl.LightningModule):
                     f"{name_of(self._make_model)} returned {model!r} for the model, which is no nn.Module"
                 )
             self.model, self._make_model = model, None
+        if self._trainer is not None and not is_parallelized(self.model):
+            check_alike(self.model, self.trainer)
         if self.device_mesh is not None and not is_parallelized(self.model):
             self.model = parallelized(self.model, self.parallelize, self.trainer)
         if self.empty_init and self._trainer is not None:
@@ -212,6 +214,7 @@ class System(pl.LightningModule):
         another rank has, is neither counted nor logged.
         """
         epoch, weight = self._begin_step(mode, index, again=again)
+        is_monitored = bool(epoch.monitored) and not again
         again = again or not weight or not epoch.counts
         input, target, identifier = _unpack(epoch, batch)  # noqa: A001 - the word for it
         pred = self._predict(epoch, input)
@@ -231,7 +234,7 @@ class System(pl.LightningModule):
             wanted = (log and epoch.logs_values) or epoch.monitors_metrics
             update = epoch.metrics.forward if wanted else epoch.metrics.update
             metrics = epoch.metrics_adapter(update, input, target, pred)
-        if log or (epoch.monitored and not again):
+        if log or is_monitored:
             self._log_step(epoch, losses, metrics or {}, only=None if log else epoch.monitored)
         if not epoch.returns_outputs:
             return loss
@@ -280,7 +283,7 @@ class System(pl.LightningModule):
             logs_values=logs_values,
             logs_loss=watched and mode == "train" and self.trainer.progress_bar_callback is not None,
             monitored=monitored,
-            weights=() if trainer is None else weights_of(trainer, mode),
+            weights=() if trainer is None else weights_of(trainer),
             counts=trainer is None or not repeats_data(trainer),
         )
         if mode == "train" and self._unfinished is not None:
@@ -292,12 +295,12 @@ class System(pl.LightningModule):
         """Log the epoch's values, the same on every rank."""
         epoch = self._epochs.pop(mode, None)
         was_cut_off = mode == "train" and self._unfinished is not None  # after its last batch
-        # the other ranks may have had batches, and wait for this one
-        if epoch is None and (was_cut_off or self.trainer.world_size > 1):
+        begun = epoch is not None or was_cut_off
+        if not self.trainer.strategy.reduce_boolean_decision(begun, all=False):
+            return
+        if epoch is None:  # where another rank had batches, which waits for this one
             epoch = self._begin_epoch(mode)
             del self._epochs[mode]
-        if epoch is None:
-            return
         if self.trainer.sanity_checking or self.trainer.barebones:
             if epoch.metrics is not None:
                 epoch.metrics.reset()
@@ -343,6 +346,9 @@ class System(pl.LightningModule):
             return
         if epoch.logs_values and only is None:
             values |= optimizer_values(self.trainer.optimizers)
+        if epoch.monitored and self.trainer.world_size > 1:  # what looks at them must decide alike
+            monitored = {name: value for name, value in values.items() if name in epoch.monitored}
+            values |= self.trainer.strategy.broadcast(monitored)
         for name, value in values.items():
             # on the CPU, as Lightning reads the progress bar's values again at every step
             number = torch.tensor(value)

@@ -84,3 +84,19 @@ def test_another_number_of_ranks_is_said_and_goes_on(tmp_path: Path, monkeypatch
     with pytest.warns(UserWarning, match="the checkpoint is of 2 ranks, here is 1: the epoch goes on inexactly"):
         trainer.fit(system, ckpt_path=tmp_path / "000-batch.ckpt", weights_only=True)
     assert trainer.current_epoch == 2
+
+
+@pytest.mark.filterwarnings("ignore:the checkpoint is of 1 ranks")
+def test_ranks_go_on_where_one_process_had_ended_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, system, _ = make(KeepAll(tmp_path), max_epochs=1)
+    trainer.fit(system)
+    last_batch = sorted(tmp_path.glob("*-batch.ckpt"))[-1]
+    weights, _, _ = fit(tmp_path / "two", monkeypatch, last_batch)
+    assert weights.keys() == system.state_dict().keys()
+
+
+def test_between_epochs_another_number_of_ranks_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(tmp_path, monkeypatch)
+    trainer, system, _ = make(KeepAll(tmp_path / "one"), max_epochs=2, accumulate_grad_batches=2)
+    trainer.fit(system, ckpt_path=tmp_path / "004-epoch.ckpt", weights_only=True)
+    assert trainer.current_epoch == 2

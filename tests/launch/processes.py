@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from lighter.runs.record.run_file import Run, read_run
 
 SOURCES = ("config.yaml", "ranks.yaml")
 TIMEOUT = 90
+LEFT = 99  # status of a rank in which a thread of ours outlives the run
 RUN = Path("logs/lightning_logs/version_0")
 
 RANKS = '''
@@ -135,6 +137,14 @@ def tasks(count: int = 2, **more: str) -> list[dict[str, str]]:
     return [job | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": "0", "SLURM_NODEID": str(rank)} for rank in range(count)]
 
 
+def workers(port: int, count: int = 2) -> list[dict[str, str]]:
+    """Return the environment of each process that torchrun starts on one node, whose agent keeps the store."""
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    counts = {name: str(count) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")} | {"GROUP_WORLD_SIZE": "1"}
+    agent = {"TORCHELASTIC_RUN_ID": "7", "GROUP_RANK": "0", **place, **counts}
+    return [agent | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
 def forked(
     *arguments: str, environments: Sequence[Mapping[str, str]], out: str = "out", grace: float = 1.0
 ) -> list[multiprocessing.process.BaseProcess]:
@@ -156,6 +166,8 @@ def forked(
         torch.cuda._is_in_bad_fork = bool  # an earlier test may have counted devices; these runs use none
         os.environ.update(environment)
         status = main(["fit", *SOURCES, *arguments, "--no-check"])
+        if any(thread.name == "lighter-peers" for thread in threading.enumerate()):
+            status = LEFT
         sys.stdout.flush()
         os._exit(status)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lighter.agreement import contradictions
+from lighter.agreement import contradictions, spawning
 from lighter.cli import main
 from lighter.config import compose
 from lighter.launch import launched, local_rank, settle_port
@@ -76,6 +76,11 @@ def found(environment: dict[str, str], *overrides: str) -> list[str]:
             ["trainer: the SLURM job says --ntasks=2, and "],
         ),
         ({}, ("num_nodes=2",), ["trainer::num_nodes: asks for 2 nodes, and nothing here says where the first one is"]),
+        (
+            {"NODE_RANK": "1", "MASTER_PORT": "29500"},
+            ("num_nodes=2",),
+            ["trainer::num_nodes: asks for 2 nodes, and nothing here says where the first one is"],
+        ),
         (PLACE | {"NODE_RANK": "2"}, ("num_nodes=2",), ["trainer::num_nodes: asks for 2 nodes, and NODE_RANK=2 says"]),
         (PLACE | {"NODE_RANK": "1"}, (), ["trainer::num_nodes: asks for 1 node, and NODE_RANK=1 says that this is "]),
     ],
@@ -97,6 +102,7 @@ def test_what_contradicts_the_environment_is_found(
         ({"NODE_RANK": "0"}, ("devices=2",)),  # as Lightning sets it for those that it starts
         ({"NODE_RANK": "0", "LOCAL_RANK": "1", "WORLD_SIZE": "2"} | PLACE, ("devices=2",)),
         (PLACE, ("num_nodes=2", "devices=2")),  # the first node may leave its number out
+        ({"MASTER_PORT": "29500", "NODE_RANK": "0"}, ("num_nodes=2",)),  # and where it is
         (PLACE | {"NODE_RANK": "1"}, ("num_nodes=2",)),
         ({"OMPI_COMM_WORLD_SIZE": "2"}, ("num_nodes=2",)),
         ({}, ("num_nodes=$1 + 1",)),
@@ -131,6 +137,46 @@ def test_a_stage_refuses_with_the_place_and_the_way_out(
     assert said.startswith("override 'trainer::num_nodes=2': trainer::num_nodes: asks for 2 nodes, and nothing here")
     assert "start it on each node with NODE_RANK=0, 1, … and the first node's MASTER_ADDR and MASTER_PORT" in said
     assert not Path("logs").exists()
+
+
+SPAWNING = "{_target_: pytorch_lightning.strategies.DDPStrategy, start_method: forkserver}"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "path", "value"),
+    [
+        ("ddp_spawn", "trainer::strategy", "ddp_spawn"),
+        ("ddp_spawn_find_unused_parameters_true", "trainer::strategy", "ddp_spawn_find_unused_parameters_true"),
+        (SPAWNING, "trainer::strategy::start_method", "forkserver"),
+    ],
+)
+def test_ranks_that_would_be_spawned_are_refused(
+    strategy: str, path: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["check", "--no-import"], ["check", "--stage=fit"], ["fit"], ["test", "--no-check"]):
+        assert main([command[0], "config.yaml", f"trainer::strategy={strategy}", *command[1:]]) == 2
+        printed = capsys.readouterr()
+        said = " ".join((printed.out + printed.err).split())
+        assert said.startswith(f"override 'trainer::strategy={strategy}': {path}: is '{value}': each rank would get")
+        assert "ddp starts the command again for each rank, ddp_fork forks the process" in said
+        assert said.count("each rank") == 2
+    assert not Path("logs").exists()
+
+
+def test_ranks_that_an_expression_spawns_are_refused_once_the_trainer_is_built(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    strategy = "trainer::strategy=$'ddp_' + 'spawn'"
+    assert main(["check", "config.yaml", strategy]) == 0
+    capsys.readouterr()
+    assert main(["fit", "config.yaml", strategy]) == 2
+    assert "trainer::strategy: is 'spawn': each rank" in " ".join(capsys.readouterr().err.split())
+    assert not Path("logs").exists()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork", "'@::missing'", "[spawn]", "deepspeed_stage_2"])
+def test_ranks_that_are_not_spawned_are_left_alone(strategy: str) -> None:
+    assert spawning(compose("config.yaml", [f"trainer::strategy={strategy}"])) == []
 
 
 def test_check_does_not_look_at_where_it_runs(

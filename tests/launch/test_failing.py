@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from torch._C._distributed_c10d import TCPStore
 
 from lighter.launch import tell_torchrun
 from lighter.peers.failure import is_echo, lost
@@ -23,6 +28,7 @@ from .processes import (
     started,
     statuses,
     tasks,
+    workers,
 )
 
 pytestmark = [
@@ -39,6 +45,17 @@ def since_it_died() -> float:
     return time.time() - float(Path("died").read_text())
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def commands_below(pid: int) -> list[str]:
+    """Return the command lines of the processes that a process has started."""
+    with suppress(FileNotFoundError):  # one that has just ended
+        return [Path(f"/proc/{child}/cmdline").read_text() for child in children_of(pid)]
+    return []
+
+
 def assert_no_echo(*texts: str) -> None:
     for text in texts:
         for word in ("gloo", "Traceback", "terminate called"):
@@ -52,6 +69,7 @@ def assert_no_echo(*texts: str) -> None:
         ("on_train_batch_start", "kill"),
         ("on_validation_batch_start", "exit"),
         ("on_save_checkpoint", "error"),
+        ("teardown", "error"),  # when the first rank has nothing left to do but to wait
     ],
 )
 def test_a_rank_of_another_node(hook: str, how: str) -> None:
@@ -63,6 +81,7 @@ def test_a_rank_of_another_node(hook: str, how: str) -> None:
     assert (record().error or "").startswith(text) or text in (record().error or "")
     assert text in printed(0)
     assert printed(0).count("\n") < 12
+    assert "  done  " not in printed(0)
     assert_no_echo(printed(0), printed(1))
     if how == "error":
         assert f"the run failed: {ERROR}\n  at " in printed(1)
@@ -140,6 +159,70 @@ def test_ranks_that_a_command_has_started() -> None:
     assert out.splitlines()[-1] == "error: rank 1 was killed by SIGKILL"
     assert (record().status, record().error) == ("failed", "rank 1 was killed by SIGKILL")
     assert_no_echo(out)
+
+
+@pytest.mark.parametrize("dies", [0, 1])
+def test_a_rank_of_torchrun_that_dies_is_the_failure_though_the_other_is_told_to_stop(dies: int) -> None:
+    store = TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)  # as the agent keeps it
+    both = forked(
+        "trainer::devices=2",
+        environments=[
+            worker | {"DIES": f"{rank} setup {'kill' if rank == dies else 'hang'}"}
+            for rank, worker in enumerate(workers(store.port))
+        ],
+    )
+    both[dies].join(TIMEOUT)
+    time.sleep(0.1)
+    os.kill(both[1 - dies].pid or 0, signal.SIGTERM)  # as the agent does
+    assert statuses(both)[1 - dies] == 1
+    assert since_it_died() < SOON
+    text = f"rank {dies} has ended without a word"
+    assert printed(1 - dies).splitlines()[-1].startswith(f"error: {text}")
+    assert record().status == "failed", "also if it is the first rank, which writes the record, that is dead"
+    assert (record().error or "").startswith(text)
+
+
+def test_ranks_that_torchrun_stops_are_no_failure() -> None:
+    store = TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    environments = [worker | {"DIES": f"{rank} setup hang"} for rank, worker in enumerate(workers(store.port))]
+    both = forked("trainer::devices=2", environments=environments)
+    until = time.monotonic() + TIMEOUT
+    while "results" not in printed(0) or not Path("died").exists():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    time.sleep(0.5)
+    for process in reversed(both):
+        os.kill(process.pid or 0, signal.SIGTERM)
+        process.join(TIMEOUT)  # so that the first rank, which is told last, sees that the other has gone
+    assert statuses(both) == [143, 143]
+    assert (record().status, record().error) == ("interrupted", "SIGTERM")
+
+
+def just_launched() -> subprocess.Popen[str]:
+    """Return a command that has just started its second rank, which has not come to meet it yet."""
+    process = started("lighter", "fit", *SOURCES, "trainer::devices=2", "trainer::strategy=ddp")
+    until = time.monotonic() + TIMEOUT
+    while not any("lighter" in command for command in commands_below(process.pid)):
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.05)
+    return process
+
+
+def test_a_rank_whose_launcher_dies_before_they_have_met_does_not_wait_for_it() -> None:
+    process = just_launched()
+    process.kill()
+    out, _ = process.communicate(timeout=TIMEOUT)  # which is at its end when the other rank has ended too
+    assert out.splitlines()[-1].startswith("error: rank 0 has ended without a word")
+
+
+def test_ranks_that_are_stopped_before_they_have_met_are_no_failure() -> None:
+    process = just_launched()
+    for pid in (*children_of(process.pid), process.pid):
+        os.kill(pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 143, out
+    assert (record().status, record().error) == ("interrupted", "SIGTERM")
 
 
 def test_torchrun_reports_the_error_and_not_its_echo() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset, Sampler
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 FEATURES, CLASSES = 5, 3
 
@@ -61,6 +65,19 @@ class Shuffled(Sampler[int]):
             yield left.pop(random.randrange(len(left)))
 
 
+class Hidden(Sampler[int]):
+    """A sampler whose order nobody can settle."""
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(random.Random(os.getpid()).sample(range(self.samples), self.samples))
+
+
 class ByLength(Sampler[list[int]]):
     """Batches of different sizes."""
 
@@ -77,6 +94,23 @@ class ByLength(Sampler[list[int]]):
             start += size
 
 
+class Spread(Metric):
+    """The standard deviation of what each sample's class was predicted with, kept sample by sample."""
+
+    full_state_update = False
+
+    def __init__(self, reduction: str | None = None) -> None:
+        super().__init__()
+        self.rows: list[Tensor]
+        self.add_state("rows", [], dist_reduce_fx=reduction)
+
+    def update(self, pred: Tensor, target: Tensor) -> None:
+        self.rows.extend(row[kind] for row, kind in zip(pred, target, strict=True))
+
+    def compute(self) -> Tensor:
+        return dim_zero_cat(list(self.rows)).std(unbiased=False)
+
+
 class Keep(pl.Callback):
     """Keep what each rank has trained, logged and loaded, in a file a rank."""
 
@@ -84,7 +118,7 @@ class Keep(pl.Callback):
         self.folder, self.loaded, self.epochs = Path(folder), {"train": [], "val": []}, []  # type: ignore[var-annotated]
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, _: Any, batch: Any, *__: Any) -> None:
-        self.loaded["train"].append(batch[0].clone())
+        self.loaded["train"].append(tree_leaves(batch)[0].clone())
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, _: Any, batch: Any, *__: Any

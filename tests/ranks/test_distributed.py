@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import RunningStage
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 from torch.utils.data.distributed import DistributedSampler
 
@@ -46,6 +47,25 @@ def test_batches_of_ones_own_are_dealt_whole() -> None:
 
 
 @pytest.mark.parametrize("kind", ["torch", "own"])
+def test_ranks_that_need_not_step_together_draw_nothing_twice_but_to_have_a_step(kind: str) -> None:
+    for samples, ranks in product(range(1, 30), (1, 2, 3)):
+        given: Any = BatchSampler(range(samples), 4, False) if kind == "torch" else ByLength([2] * samples)
+        parts = [DistributedBatches(given, ranks, rank, together=False) for rank in range(ranks)]
+        drawn = [list(part) for part in parts]
+        assert [len(batches) for batches in drawn] == [len(part) for part in parts]
+        assert all(drawn)
+        counted = [
+            index
+            for part, batches in zip(parts, drawn, strict=True)
+            for step, batch in enumerate(batches)
+            for index in batch
+            if part.weights.get(step) != 0
+        ]
+        assert sorted(counted) == sorted(index for batch in given for index in batch)
+        assert {step for part in parts for step, weight in part.weights.items() if weight == 0} <= {0}
+
+
+@pytest.mark.parametrize("kind", ["torch", "own"])
 def test_with_a_shared_seed_the_ranks_draw_alike_and_leave_the_generators_alone(kind: str) -> None:
     def drawn(rank: int) -> list[list[list[int]]]:
         torch.manual_seed(rank)
@@ -76,6 +96,14 @@ def test_weights_are_those_of_the_epoch_that_is_drawn() -> None:
     assert part.weights == {}
 
 
+def test_the_epoch_is_passed_on_to_the_sampler() -> None:
+    data = Points(4)
+    part = DistributedBatches(DistributedSampler(data, num_replicas=1, rank=0), 2, 0)
+    part.set_epoch(3)
+    assert part.sampler.epoch == 3
+    DistributedBatches(range(4), 2, 0).set_epoch(3)
+
+
 class Ranked:
     """A batch sampler that sees to the ranks itself."""
 
@@ -97,11 +125,8 @@ def test_a_loader_that_sees_to_the_ranks_itself_is_left_alone(by: str) -> None:
         "the Trainer": DataLoader(data),
     }[by]
     trainer = pl.Trainer(
-        accelerator="cpu", devices=2, strategy="ddp_fork", use_distributed_sampler=by == "batch sampler", logger=False
+        accelerator="cpu", devices=2, strategy="ddp_fork", use_distributed_sampler=by != "the Trainer", logger=False
     )
-    given: list[Any] = []
-    connector: Any = trainer._data_connector
-    connector._prepare_dataloader = lambda loader, **_: given.append(loader)
     distribute_batches(trainer, seeded=True)
-    connector._prepare_dataloader(loader, shuffle=False, mode=None)
-    assert given == [loader]
+    connector: Any = trainer._data_connector
+    assert connector._prepare_dataloader(loader, shuffle=False, mode=RunningStage.TRAINING) is loader

@@ -34,6 +34,8 @@ system:
     train:
       accuracy: {_target_: torchmetrics.classification.MulticlassAccuracy, num_classes: 3, average: micro}
       auroc: {_target_: torchmetrics.classification.MulticlassAUROC, num_classes: 3}
+      listed: {_target_: ranks.parts.Spread}
+      joined: {_target_: ranks.parts.Spread, reduction: cat}
     val: "%::train"
   dataloaders:
     train:
@@ -47,6 +49,10 @@ system:
       dataset: {_target_: ranks.parts.Points, samples: 13, seed: 5}
 """
 TRAIN, VAL = "system::dataloaders::train", "system::dataloaders::val"
+LOADER = (
+    "{_target_: torch.utils.data.DataLoader, batch_size: '%%system::dataloaders::val::batch_size', "
+    "dataset: {_target_: ranks.parts.Points, samples: %d}}"
+)
 TWO = ["trainer::devices=2", "trainer::strategy=ddp_fork"]
 TWICE = [f"{TRAIN}::batch_size=8", f"{VAL}::batch_size=8"]
 
@@ -69,8 +75,17 @@ CASES: dict[str, list[str]] = {
         f"{TRAIN}::sampler={{_target_: ranks.parts.Shuffled, samples: 19}}",
     ],
     "accumulated": [f"{TRAIN}::dataset::samples=21", "trainer::accumulate_grad_batches=2"],
+    "several loaders at once": [
+        f"={TRAIN}={{first: {LOADER % 9}, second: {LOADER % 9}}}",
+        "system::adapters={train: {batch: {_target_: ranks.test_equality.of_both, _mode_: callable}}}",
+    ],
     "several losses": ["system::criterion={_target_: ranks.test_equality.Losses}", f"{TRAIN}::dataset::samples=21"],
 }
+
+
+def of_both(batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, None]:
+    x, y = (torch.cat(parts) for parts in zip(*batch.values(), strict=True))
+    return x, y, None
 
 
 class Losses(torch.nn.Module):
@@ -104,6 +119,14 @@ def test_two_ranks_equal_one_process(case: str, tmp_path: Path, monkeypatch: pyt
     for kept in two:
         assert_equal(kept, one)
     torch.testing.assert_close(two[0]["weights"], two[1]["weights"], rtol=0, atol=0)
+
+
+def test_ranks_decide_alike_on_values_of_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plateau = "{_target_: torch.optim.lr_scheduler.ReduceLROnPlateau, optimizer: '@system::optimizer', patience: 0}"
+    scheduler = f"=system::scheduler={{scheduler: {plateau}, interval: step, monitor: train/loss/step}}"
+    two = fit(tmp_path / "two", monkeypatch, [*TWO, scheduler, *CASES["samples left for one"]], ranks=2)
+    torch.testing.assert_close(two[0]["weights"], two[1]["weights"], rtol=0, atol=0)
+    assert two[0]["epochs"][-1]["train/loss/step"] == two[1]["epochs"][-1]["train/loss/step"]
 
 
 def test_without_a_seed_the_ranks_still_load_each_sample_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

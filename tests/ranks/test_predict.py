@@ -1,4 +1,4 @@
-"""Predictions of ranks that have but a part of the model each: in one table, those of one process, and none twice."""
+"""Predictions of several ranks: in one table, those of one process, and none twice."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from torch.distributed.fsdp import fully_shard
 
-from lighter import System
+from lighter import Runner, System
+
+from .parts import Net, Points
 
 CONFIG = """\
 trainer:
@@ -31,6 +34,8 @@ system:
       drop_last: true
       dataset: {_target_: ranks.parts.Points, samples: 9}
 """
+PREDICT = "system::dataloaders::predict"
+LOADER = "{_target_: torch.utils.data.DataLoader, dataset: {_target_: ranks.parts.Points, samples: %d}, %s}"
 SIZES = "data_parallel_size: %d, tensor_parallel_size: %d"
 STRATEGY = f"{{_target_: pytorch_lightning.strategies.ModelParallelStrategy, {SIZES}}}"
 
@@ -67,3 +72,23 @@ def test_ranks_that_share_a_model_predict_each_sample_once(parts: int, one: list
     two = predict(tmp_path / "two", "trainer::devices=2", f"trainer::strategy={STRATEGY % (parts, 2 // parts)}")
     assert [row[0] for row in two] == list(range(9))  # of two parts one has 5 and one 4: 2 batches and 1
     assert two == [pytest.approx(row, abs=1e-6) for row in one]
+
+
+@pytest.mark.no_cover
+@pytest.mark.filterwarnings("ignore:.*is multi-threaded, use of fork")
+@pytest.mark.filterwarnings("ignore:.*sampler has shuffling enabled")
+def test_ranks_predict_few_samples_drawn_ones_and_batches_of_ones_own_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(CONFIG)
+    loaders = [(1, "batch_size: 4"), (9, "batch_size: 2, shuffle: true")]
+    loaders += [(5, "batch_sampler: {_target_: ranks.parts.ByLength, sizes: [2, 2, 1]}")]
+    overrides = ["trainer::devices=2", "trainer::strategy=ddp_fork", "system::_target_=lighter.System"]
+    overrides += [f"={PREDICT}=[{', '.join(LOADER % loader for loader in loaders)}]"]
+    Runner().run("predict", ["config.yaml"], overrides)
+    rows = [list(map(float, row.split(","))) for row in Path("table.csv").read_text().splitlines()[1:]]
+    places = [(index, number) for number, (samples, _) in enumerate(loaders) for index in range(samples)]
+    assert [(row[0], row[1]) for row in rows] == places
+    expected = torch.cat([Net()(Points(samples).x) for samples, _ in loaders])
+    torch.testing.assert_close(torch.tensor([row[2:] for row in rows]), expected, rtol=0, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Ranks that read the same samples of an iterable dataset are told so."""
+"""Ranks that read the same samples of an iterable dataset, or take parts of different orders, are told so."""
 
 from __future__ import annotations
 
@@ -40,3 +40,11 @@ def test_the_same_stream_on_two_ranks_is_told(divided: bool, tmp_path: Path, mon
         return
     with pytest.raises(Exception, match="Stream yields the same samples on 2 of 2 ranks"):  # a warning is an error here
         Runner().run("fit", ["config.yaml"], [*TWO, stream, f"~{TRAIN}::shuffle", "trainer::max_epochs=1"])
+
+
+def test_a_sampler_that_draws_differently_on_the_ranks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(CONFIG)
+    hidden = [f"~{TRAIN}::shuffle", f"{TRAIN}::sampler={{_target_: ranks.parts.Hidden, samples: 24}}"]
+    with pytest.raises(Exception, match="Hidden draws differently on the ranks"):  # a warning is an error here
+        Runner().run("fit", ["config.yaml"], [*TWO, *hidden])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from torch.distributed.fsdp._flat_param import FlatParamHandle
 from torch.distributed.tensor import Replicate
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.utils.data import Dataset
+from torchmetrics import Metric
 
 from lighter import Runner
 
@@ -298,6 +300,61 @@ class Pretrained(Net):
         super().__init__()
         weights = {name: torch.zeros(item.shape, device="cpu") for name, item in self.state_dict().items()}
         self.load_state_dict(weights)
+
+
+class Deeper(Net):
+    """As the model, with a layer more, and one of another shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self[0] = nn.Linear(FEATURES, HIDDEN + 1)
+        self[2] = nn.Linear(HIDDEN + 1, HIDDEN)
+        self.append(nn.Linear(CLASSES, CLASSES))
+
+
+class Normed(Net):
+    """A model of which not all layers are wrapped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.insert(1, nn.LayerNorm(HIDDEN))
+
+
+class OfOneRank(Net):
+    """A model that each process builds in its own way."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(os.getpid())
+        super().__init__()
+
+
+class Weighted(nn.Module):
+    """A criterion that trains too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(CLASSES))
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(pred * self.scale, target)
+
+
+class Judge(Metric):
+    """A metric that is a network."""
+
+    total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Linear(CLASSES, 1)
+        nn.init.ones_(self.network.weight)
+        self.add_state("total", torch.tensor(0.0), "sum")
+
+    def update(self, pred: Tensor, target: Tensor) -> None:
+        self.total = self.total + self.network(pred).detach().sum()
+
+    def compute(self) -> Tensor:
+        return self.total
 
 
 class Drifting(pl.Callback):

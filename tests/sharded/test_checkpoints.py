@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from torch import nn
+from torch.utils.data import DataLoader
 
 from lighter.cli import main
 from lighter.config.checkpoint import read_checkpoint
@@ -17,7 +22,7 @@ from lighter.runs.checkpoints.sharded import check_shards, consolidated
 from lighter.runs.record.run_file import read_run
 
 from .conftest import Runs
-from .parts import MARKS, WAYS, run, way
+from .parts import MARKS, WAYS, Net, Points, run, shard, way
 
 pytestmark = MARKS
 
@@ -170,13 +175,21 @@ def test_a_folder_takes_the_place_of_another_and_of_a_file(tmp_path: Path) -> No
     assert sorted(item.name for item in tmp_path.iterdir()) == ["file.ckpt", "folder.ckpt", "nothing.ckpt"]
 
 
+def text_in(checkpoint: Path) -> str:
+    return (checkpoint / "part" if checkpoint.is_dir() else checkpoint).read_text()
+
+
+@pytest.mark.parametrize(("earlier", "later"), [("folder", "folder"), ("file", "folder"), ("folder", "file")])
 @pytest.mark.parametrize("kills", range(3))
-def test_at_each_moment_one_whole_folder_is_found(kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_each_moment_one_whole_checkpoint_is_found(
+    kills: int, earlier: str, later: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Renames are counted, and the process is "killed" before the n-th of them."""
     target, beside = tmp_path / "last.ckpt", tmp_path / ".last.ckpt.7.tmp"
-    for folder, text in ((target, "earlier"), (beside, "later")):
-        folder.mkdir()
-        (folder / "part").write_text(text)
+    for path, kind, text in ((target, earlier, "earlier"), (beside, later, "later")):
+        if kind == "folder":
+            path.mkdir()
+        (path / "part" if kind == "folder" else path).write_text(text)
     done = 0
 
     def counted(rename: object) -> object:
@@ -189,20 +202,73 @@ def test_at_each_moment_one_whole_folder_is_found(kills: int, tmp_path: Path, mo
 
         return count
 
+    leaves = kills == 2 and earlier == "file"  # one that has been a file is unlinked, without a rename
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", counted(Path.rename))
         patch.setattr(Path, "replace", counted(Path.replace))
-        with pytest.raises(KeyboardInterrupt):
+        with nullcontext() if leaves else pytest.raises(KeyboardInterrupt):
             put_in_place(beside, target)
     remove_stale([], tmp_path)
-    found = {path.name: (path / "part").read_text() for path in tmp_path.glob("*.ckpt")}
+    found = {path.name: text_in(path) for path in tmp_path.glob("*.ckpt")}
     expected = [
         {"last.ckpt": "earlier"},
         {"last.old.ckpt": "earlier"},
-        {"last.ckpt": "later", "last.old.ckpt": "earlier"},
+        {"last.ckpt": "later"} if leaves else {"last.ckpt": "later", "last.old.ckpt": "earlier"},
     ]
     assert found == expected[kills]
     beside.mkdir()
     (beside / "part").write_text("later still")
     put_in_place(beside, target)
-    assert {path.name: (path / "part").read_text() for path in tmp_path.iterdir()} == {"last.ckpt": "later still"}
+    assert {path.name: text_in(path) for path in tmp_path.iterdir()} == {"last.ckpt": "later still"}
+
+
+def test_a_link_to_a_checkpoint_gives_way_to_a_folder(tmp_path: Path) -> None:
+    target, beside = tmp_path / "last.ckpt", tmp_path / ".last.ckpt.7.tmp"
+    (tmp_path / "epoch=0.ckpt").write_text("linked")
+    target.symlink_to("epoch=0.ckpt")
+    beside.mkdir()
+    (beside / "part").write_text("later")
+    put_in_place(beside, target)
+    assert {path.name: text_in(path) for path in tmp_path.iterdir()} == {"last.ckpt": "later", "epoch=0.ckpt": "linked"}
+
+
+class Logs(pl.LightningModule):
+    """A module that logs by epoch, over all ranks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Net()
+
+    def configure_model(self) -> None:
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh)
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss = nn.functional.cross_entropy(self.model(batch[0]), batch[1])
+        self.log("all", loss, on_step=False, on_epoch=True, sync_dist=True)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=0.05)
+
+    def train_dataloader(self) -> Any:
+        return DataLoader(Points(), batch_size=4)
+
+
+@pytest.mark.parametrize(("saved", "resumed"), [("one", "mesh, alone"), ("mesh, alone", "one")])
+def test_what_is_logged_by_epoch_goes_on_under_a_strategy_of_one_rank_and_back(
+    saved: str, resumed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = [
+        "=system={_target_: sharded.test_checkpoints.Logs}",
+        "trainer::max_epochs=1",
+        "trainer::callbacks::1={_target_: pytorch_lightning.callbacks.ModelCheckpoint, dirpath: saved}",
+        "trainer::callbacks::1={filename: '{step}', monitor: null, every_n_train_steps: 3, save_top_k: -1}",
+    ]
+    run("fit", "x", *own, *WAYS[saved], "trainer::logger::name=whole")
+    again = [*WAYS[resumed], "trainer::callbacks::1::dirpath=again", "trainer::logger::name=again"]
+    run("fit", "x", *own, *again, ckpt="saved/step=3.ckpt")
+    whole, gone_on = (Path("logs", name, "version_0", "metrics.csv").read_text() for name in ("whole", "again"))
+    assert whole.splitlines()[0] == "all,epoch,step"
+    assert gone_on == whole

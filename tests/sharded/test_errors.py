@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,33 @@ from torch.utils.data import DataLoader
 
 from lighter import System
 from lighter._trained import TrainedWeights
+from lighter.cli import main
 from lighter.errors import ConfigError, LighterError
 
-from .parts import MARKS, MESH, WAYS, ForkedMesh, Net, Points, plan, run, shard, way
+from .parts import (
+    CONFIG,
+    HALF,
+    MARKS,
+    WAYS,
+    Forked,
+    ForkedDDP,
+    ForkedFSDP,
+    ForkedMesh,
+    Keep,
+    Net,
+    OfOneRank,
+    Points,
+    plan,
+    run,
+    shard,
+    way,
+)
 
 pytestmark = MARKS
 
 FOUR = way("ForkedMesh", plan("split_all"), devices=4, data_parallel_size=2, tensor_parallel_size=2)
+NO_SHARD = way("ForkedFSDP", *HALF, sharding_strategy="NO_SHARD", state_dict_type="full")
+CRITERION = "system::criterion={_target_: sharded.parts.Weighted}"
 EMPTY = "system::empty_init=true"
 
 
@@ -44,6 +65,15 @@ def callback(name: str, **arguments: object) -> str:
         ([*WAYS["fsdp"], EMPTY, model("Scaled")], "with empty_init nothing would set scale of Scale"),
         ([*WAYS["fsdp"], EMPTY, model("Tied")], "2.weight and 3.weight would no longer be one parameter"),
         ([*WAYS["mesh"], EMPTY, model("Pretrained")], "the model loads weights while it is built"),
+        (
+            [*WAYS["fsdp, flat"], model("Normed")],
+            "model.1.weight and 1 more would not train: with use_orig_params: false",
+        ),
+        (
+            [*WAYS["mesh"], CRITERION],
+            "criterion.scale is not sharded over .*\n  make it a part of system::model, which is",
+        ),
+        ([*NO_SHARD, callback("Drifting")], r"after epoch 0 the ranks have different weights: model.0.weight diff"),
         ([*WAYS["ddp"], callback("Drifting")], r"after epoch 0 the ranks have different weights: model.0.weight diff"),
         ([*WAYS["tensors"], callback("Drifting", which=-1)], r"different weights: model.\d.bias differs by up to"),
     ],
@@ -101,20 +131,34 @@ class Stale(pl.LightningModule):
         return DataLoader(Points(), batch_size=4)
 
 
+def mesh() -> ForkedMesh:
+    return ForkedMesh(data_parallel_size=2, tensor_parallel_size=1)
+
+
 @pytest.mark.parametrize(
-    ("kept", "options", "message"),
+    ("kept", "strategy", "message"),
     [
-        (0, {}, "SGD would train nothing: none of its parameters is the model's"),
-        (0, MESH, "SGD would train nothing: none of its parameters is the model's"),
-        (2, MESH, "an optimizer holds parameters from before the model was sharded, and 4 would not train"),
+        (0, None, "SGD would train nothing: none of its parameters is the model's"),
+        (0, mesh(), "SGD would train nothing: none of its parameters is the model's"),
+        (
+            2,
+            mesh(),
+            "an optimizer holds parameters from before the model was sharded, and 4 would not train",
+        ),
+        (0, ForkedFSDP(), "SGD would train nothing: none of its parameters is the model's"),
+        (0, ForkedFSDP(use_orig_params=False), "The optimizer does not seem to reference any FSDP parameters"),
     ],
 )
-def test_an_optimizer_of_other_parameters_is_refused(kept: int, options: dict[str, Any], message: str) -> None:
-    strategy = ForkedMesh(**options) if options else "auto"
-    trainer = pl.Trainer(
+def test_an_optimizer_of_other_parameters_is_refused(kept: int, strategy: Any, message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        trainer(strategy).fit(Stale(kept))
+
+
+def trainer(strategy: Any) -> pl.Trainer:
+    return pl.Trainer(
         accelerator="cpu",
-        devices=2 if options else 1,
-        strategy=strategy,
+        devices=2 if strategy else 1,
+        strategy=strategy or "auto",
         max_epochs=1,
         logger=False,
         enable_checkpointing=False,
@@ -122,5 +166,49 @@ def test_an_optimizer_of_other_parameters_is_refused(kept: int, options: dict[st
         enable_model_summary=False,
         callbacks=TrainedWeights(),
     )
-    with pytest.raises(Exception, match=message):
-        trainer.fit(Stale(kept))
+
+
+def without_a_seed() -> System:
+    """Return a System whose model each rank builds in its own way."""
+    return System(
+        OfOneRank,
+        dataloaders={"train": DataLoader(Points(), batch_size=4)},
+        criterion=nn.CrossEntropyLoss(),
+        optimizer=lambda system: torch.optim.SGD(system.parameters(), lr=0.1),
+        parallelize=shard,
+    )
+
+
+@pytest.mark.parametrize("strategy", [mesh(), ForkedFSDP(sharding_strategy="NO_SHARD")])
+def test_ranks_that_build_different_models_are_told_to_take_a_seed(strategy: Forked) -> None:
+    with pytest.raises(Exception, match=r"the ranks have built different models: 0.weight differs\n  give the config"):
+        trainer(strategy).fit(without_a_seed())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "is_empty"),
+    [(ForkedDDP(), False), (ForkedFSDP(), False), (ForkedFSDP(sharding_strategy="NO_SHARD"), True)],
+)
+def test_ranks_that_build_different_models_train_the_same_one_where_the_strategy_or_lighter_sees_to_it(
+    strategy: Forked, is_empty: bool, tmp_path: Path
+) -> None:
+    """DDP takes the first rank's, each rank of FSDP keeps a part, and an empty model is filled alike."""
+    system, runner = without_a_seed(), trainer(strategy)
+    system.empty_init = is_empty
+    runner.callbacks.append(Keep(str(tmp_path)))  # type: ignore[attr-defined]
+    runner.fit(system)
+    first, second = (torch.load(path, weights_only=True)["steps"] for path in sorted(tmp_path.glob("*.pt")))
+    for mine, theirs in zip(first, second, strict=True):
+        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+@pytest.mark.skipif(find_spec("deepspeed") is not None, reason="it is installed")
+def test_deepspeed_that_is_not_installed_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(CONFIG, encoding="utf-8")
+    assert main(["fit", "config.yaml", "trainer::strategy=deepspeed_stage_2", "--no-check"]) == 2
+    assert (
+        "trainer::strategy: the strategy needs DeepSpeed\n  pip install 'lighter[deepspeed]'" in capsys.readouterr().err
+    )

@@ -15,7 +15,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter
 from pytorch_lightning.utilities import CombinedLoader
 
-from lighter._distributed import weights_of
+from lighter._distributed import weight_of, weights_of
 from lighter._ranks import part_of_data, repeats_data
 from lighter.errors import ConfigError
 
@@ -80,8 +80,7 @@ class SampleWriter(BasePredictionWriter):
             self.write(trainer, Batch(given or positions, positions, pred, given is not None, dataloader_idx))
 
     def _is_written_elsewhere(self, trainer: Trainer, batch_idx: int, dataloader_idx: int) -> bool:
-        weights = weights_of(trainer, "predict")
-        return repeats_data(trainer) or bool(weights and weights[dataloader_idx].get(batch_idx) == 0)
+        return repeats_data(trainer) or weight_of(weights_of(trainer), batch_idx, dataloader_idx) == 0
 
     def _count(self, trainer: Trainer, dataloader_idx: int, size: int) -> list[int]:
         """Return positions for samples of unknown ones: the ranks' running counts, interleaved."""

@@ -14,8 +14,8 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from lighter._distributed import DistributedBatches
 from lighter._ranks import part_of_data
+from lighter._samplers import samplers
 from lighter.exact.loader import has_own_way
-from lighter.exact.order import samplers
 
 
 def distribute_batches(trainer: pl.Trainer, *, seeded: bool) -> None:
@@ -27,14 +27,22 @@ def distribute_batches(trainer: pl.Trainer, *, seeded: bool) -> None:
     prepare = connector._prepare_dataloader
 
     def prepare_distributed(loader: Any, shuffle: bool, mode: RunningStage) -> object:
-        predicts = mode == RunningStage.PREDICTING
-        if not (_is_plain(loader) and connector._requires_distributed_sampler(loader)):
+        if not isinstance(loader, DataLoader) or has_own_way(loader):
             return prepare(loader, shuffle=shuffle, mode=mode)
-        if predicts and not _steps_together(trainer):
-            return prepare(loader, shuffle=shuffle, mode=mode)  # with no step that any rank need not take
+        if not connector._requires_distributed_sampler(loader):
+            return prepare(loader, shuffle=shuffle, mode=mode)
+        if _sees_to_ranks(loader):
+            return loader
+        predicts = mode == RunningStage.PREDICTING
         alike = seeded and not predicts
         seed = None if alike else trainer.strategy.broadcast(random.SystemRandom().getrandbits(48))
-        return _distributed(loader, part_of_data(trainer), seed, predicts)
+        rank, ranks = part_of_data(trainer)
+        draws = _draws(loader, drop_last=not predicts)
+        together = not predicts or _steps_together(trainer)
+        batches: Any = DistributedBatches(draws, ranks, rank, seed, together=together)
+        if predicts and loader.batch_sampler is not None:
+            batches = _IndexBatchSamplerWrapper(batches)  # which tells writers the positions of the samples
+        return _with_batches(loader, batches)
 
     connector._prepare_dataloader = prepare_distributed
 
@@ -44,23 +52,21 @@ def _steps_together(trainer: pl.Trainer) -> bool:
     return isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy | DeepSpeedStrategy)
 
 
-def _is_plain(loader: object) -> bool:
-    """Tell whether a loader draws as torch's does, and leaves the ranks to others."""
-    if not isinstance(loader, DataLoader) or has_own_way(loader):
-        return False
+def _sees_to_ranks(loader: DataLoader[Any]) -> bool:
     parts = [part for slot in (loader.sampler, loader.batch_sampler) for part in samplers(slot)]
-    return not any(hasattr(part, "num_replicas") for part in parts)
+    return any(hasattr(part, "num_replicas") for part in parts)
 
 
-def _distributed(loader: DataLoader[Any], part: tuple[int, int], seed: int | None, predicts: bool) -> DataLoader[Any]:
-    rank, ranks = part
+def _draws(loader: DataLoader[Any], *, drop_last: bool) -> Any:
+    """Return what draws the batches of a loader; those of torch's kind to the last sample unless it may `drop_last`."""
+    batches = loader.batch_sampler
+    if type(batches) is BatchSampler and not drop_last:
+        return BatchSampler(batches.sampler, batches.batch_size, drop_last=False)  # as Lightning does
+    return loader.sampler if batches is None else batches
+
+
+def _with_batches(loader: DataLoader[Any], batches: Any) -> DataLoader[Any]:
+    changed = copy.copy(loader)
     slot = "sampler" if loader.batch_sampler is None else "batch_sampler"
-    sampler = getattr(loader, slot)
-    if predicts and type(sampler) is BatchSampler:
-        sampler = BatchSampler(sampler.sampler, sampler.batch_size, drop_last=False)  # as Lightning does
-    batches: Any = DistributedBatches(sampler, ranks, rank, seed)
-    if predicts and slot == "batch_sampler":
-        batches = _IndexBatchSamplerWrapper(batches)  # which tells writers the positions of the samples
-    distributed = copy.copy(loader)
-    vars(distributed)[slot] = batches  # which torch lets nobody set
-    return distributed
+    vars(changed)[slot] = batches  # which torch lets nobody set
+    return changed

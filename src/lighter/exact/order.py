@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+from lighter._samplers import draws_at_once, samplers
 from lighter.exact.dataset import Drawn
 from lighter.exact.generators import ORDER, SAMPLES, mixed, seed_generator, seed_generators
 from lighter.exact.search import own_generators
-
-DRAW_ALL_AT_ONCE = ("torch.", "lightning_fabric.", "pytorch_lightning.", "lighter.")  # or from a generator of their own
 
 
 class Order:
@@ -22,7 +21,7 @@ class Order:
 
     def __init__(self, sampler: Any, dataset: Any, rank: int) -> None:
         self.given, self.rank = sampler, rank
-        self._at_once = all(type(part).__module__.startswith(DRAW_ALL_AT_ONCE) for part in samplers(sampler))
+        self._at_once = draws_at_once(sampler)
         self._generators = own_generators(sampler, beside=[dataset])
         self._doubted = True
 
@@ -55,10 +54,3 @@ class Order:
                 set_epoch(epoch)
         for number, generator in enumerate(self._generators):
             seed_generator(generator, mixed(seed, number))
-
-
-def samplers(part: Any) -> Iterator[Any]:
-    """Yield a sampler and those that it draws from, also behind what Lightning puts around it for several ranks."""
-    while part is not None:
-        yield part
-        part = getattr(part, "sampler", None) or getattr(getattr(part, "dataset", None), "_sampler", None)

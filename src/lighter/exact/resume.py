@@ -41,6 +41,9 @@ class Due(str, Enum):
     AFTER_EPOCH = "what follows on_train_epoch_end"
 
 
+BETWEEN_EPOCHS = (Due.EPOCH, Due.AFTER_EPOCH)
+
+
 def due(trainer: pl.Trainer) -> Due:
     """Return what will be due first after the checkpoint that is being saved."""
     loop = trainer.fit_loop.epoch_loop
@@ -70,7 +73,7 @@ class Resume:
 
     @property
     def within_epoch(self) -> bool:
-        return self.due not in (Due.EPOCH, Due.AFTER_EPOCH)
+        return self.due not in BETWEEN_EPOCHS
 
     def go_on(self) -> None:
         """Begin the epoch or go on in it; called before the first epoch, with all else restored."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lighter._ranks import of_all_ranks, of_this_rank
-from lighter.exact.resume import Due, due
+from lighter.exact.resume import BETWEEN_EPOCHS, Due, due
 from lighter.exact.sums import restore_sums, sums_of
 
 
@@ -32,6 +32,8 @@ def restore(trainer: pl.Trainer, module: pl.LightningModule, state: Mapping[str,
     device = trainer.strategy.root_device
     metrics = {name: value.to(device) for name, value in state["callback_metrics"].items()}
     trainer._logger_connector._callback_metrics.update(metrics)
+    if Due(state["due"]) in BETWEEN_EPOCHS and len(state["ranks"]) != trainer.world_size:
+        return  # there is nothing that a rank would have to itself
     own = of_this_rank(trainer, state["ranks"])
     if own is None:
         return
@@ -68,7 +70,7 @@ def _digest(tensor: Tensor) -> int:
 
 
 def _is_accumulating(trainer: pl.Trainer) -> bool:
-    if due(trainer) in (Due.EPOCH, Due.AFTER_EPOCH):
+    if due(trainer) in BETWEEN_EPOCHS:
         return False
     batch: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     if batch.processed == batch.ready:

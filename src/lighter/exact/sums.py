@@ -11,12 +11,29 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.connectors.logger_connector.result import _Sync
 from torchmetrics import Metric
 
 from lighter._metrics import load_metric_state, metric_state
 from lighter.system import BESIDE_MODEL, System
 
 AS_LOGGED = ("name", "prog_bar", "logger", "on_step", "on_epoch", "enable_graph", "add_dataloader_idx")
+
+
+class _AloneSync(_Sync):
+    """Be equal whether or not a value is to be reduced over the ranks, as one alone has nothing to reduce.
+
+    What was asked for is not known: Lightning keeps that only under strategies for several ranks.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Sync) and _how(self) == _how(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as that of a dataclass
+
+
+def _how(sync: _Sync) -> tuple[Any, ...]:
+    return sync.fn, sync.rank_zero_only, sync.op, sync.group
 
 
 def sums_of(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
@@ -78,7 +95,11 @@ def _log_again(
     how |= {"reduce_fx": function, "sync_dist_fn": trainer.strategy.reduce, "metric_attribute": attribute}
     before = set(results)
     results.log(fx, value=value, batch_size=1, **how)
+    (key,) = set(results) - before
+    if trainer.world_size == 1:
+        meta = results[key].meta
+        is_reduced = trainer._accelerator_connector.is_distributed
+        meta.sync = _AloneSync(meta.sync.fn, _should=is_reduced, rank_zero_only=meta.sync.rank_zero_only)
     if state is not None:
-        (key,) = set(results) - before
         load_metric_state(results[key], state)
         results[key].to(module.device)

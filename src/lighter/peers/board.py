@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
+from pathlib import Path
 
 import pytorch_lightning as pl
 from loguru import logger
@@ -12,6 +14,7 @@ from torch import distributed
 
 from lighter.errors import LighterError, RankError, shorten
 from lighter.launch import is_torchrun
+from lighter.peers.neighbours import Neighbours
 from lighter.peers.store import Store
 
 LEAVE = 2.0  # seconds that the first rank stays for the others to hear of its failure
@@ -29,7 +32,9 @@ class Board:
         self._trainer = trainer
         self._prefix = f"lighter/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{next(_starts)}"
         self._store: Store | None = None
+        self._reaching = threading.Lock()
         self._has_heard = False
+        self.neighbours = Neighbours(trainer, self._prefix, self._reached)
 
     @property
     def is_lost(self) -> bool:
@@ -89,6 +94,15 @@ class Board:
             self._has_heard = True
             store.add(f"{self._prefix}/heard", 1)
 
+    def share(self, folder: Path | None) -> Path | None:
+        """Say where the run is recorded, as the first rank knows, and return what it has said."""
+        store, key = self._reached(), f"{self._prefix}/folder"
+        if store is None:
+            return None
+        is_first = self._trainer.global_rank == 0
+        said = (store.claim(key, str(folder)) if folder else "") if is_first else store.read(key)
+        return Path(said) if said else None
+
     def come_to_an_end(self) -> None:
         """Say that this rank is through."""
         if store := self._reached():
@@ -99,6 +113,12 @@ class Board:
         """Tell whether all ranks are through, or cannot be asked."""
         store = self._reached()
         return store is None or store.is_lost or store.add(f"{self._prefix}/ended", 0) >= self._trainer.world_size
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            self._store.close()
+        self._store = None
 
     @property
     def _is_heard(self) -> bool:
@@ -113,7 +133,8 @@ class Board:
 
     def _reached(self) -> Store | None:
         """Return the store, as soon as it is there."""
-        if self._store is None:
-            environment = self._trainer._accelerator_connector.cluster_environment
-            self._store = Store.reached(environment.main_address, environment.main_port)
-        return self._store
+        with self._reaching:
+            if self._store is None:
+                environment = self._trainer._accelerator_connector.cluster_environment
+                self._store = Store.reached(environment.main_address, environment.main_port)
+            return self._store

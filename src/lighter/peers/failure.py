@@ -11,6 +11,8 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from lighter.errors import is_library
 
 NO_ANSWER = "no answer from another rank"
+STOPPED = {130: 130, 143: 143, -signal.SIGINT: 130, -signal.SIGTERM: 143}  # what to end with after a rank that ended so
+DIED = "has ended without a word, as what its node or job has printed may tell"
 
 _ECHO = re.compile(r"gloo|NCCL|TCPStore|recvValue|Application timeout")
 _GONE = re.compile(r"Connection (closed|reset) by peer|Broken pipe|Connection was likely closed|remote process exited")
@@ -28,7 +30,7 @@ def lost(error: Exception) -> str | None:
     if _WAITED.search(str(error)):
         return f"{NO_ANSWER} within the timeout of the strategy: it hangs, or has fewer batches, or more"
     if _GONE.search(str(error)):
-        return "another rank has ended without a word, as what its node or job has printed may tell"
+        return f"another rank {DIED}"
     return None
 
 

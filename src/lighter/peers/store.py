@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,6 +22,7 @@ class Store:
 
     def __init__(self, store: TCPStore, beside: socket.socket) -> None:
         self._store, self._beside = store, beside
+        beside.setblocking(False)
 
     @classmethod
     def reached(cls, address: str, port: int) -> Store | None:
@@ -49,11 +49,25 @@ class Store:
     @property
     def is_lost(self) -> bool:
         """Tell whether the process that keeps the store has ended."""
-        return bool(select.select([self._beside], [], [], 0)[0])
+        try:
+            self._beside.recv(1)  # nobody writes to it: an answer is its end
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def close(self) -> None:
+        """Let go of the connection; the store counts as lost then."""
+        self._beside.close()
 
     def claim(self, key: str, text: str) -> str:
         """Set a key unless someone has; return what it holds, nothing if the store is lost."""
-        return self._asked(lambda: self._store.compare_set(key, "", text).decode(), "")
+        return self.change(key, "", text)
+
+    def change(self, key: str, before: str, after: str) -> str:
+        """Set a key that holds what it did before; return what it holds, nothing if the store is lost."""
+        return self._asked(lambda: self._store.compare_set(key, before, after).decode(), "")
 
     def read(self, key: str) -> str:
         """Return what a key holds; nothing where it is not set, or the store is lost."""

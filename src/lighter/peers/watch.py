@@ -14,19 +14,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher, subprocess_script
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from lighter.errors import RankError, RunError, print_error
-from lighter.launch import tell_torchrun
+from lighter.errors import RankError, RunError
+from lighter.launch import tell
 from lighter.peers.board import END, LEAVE, Board
-from lighter.peers.failure import NO_ANSWER, ended, is_echo, lost, of_process
+from lighter.peers.failure import DIED, NO_ANSWER, STOPPED, ended, is_echo, lost, of_process
+from lighter.peers.neighbours import LAUNCHER, has_died, signature
 
 POLL = 0.5  # seconds between two looks at the others
 GRACE = 10.0  # seconds in which a rank may end by itself once another has failed
@@ -36,15 +39,26 @@ _TOLD = (RankError.status, 130, 143)  # statuses of a forked rank that has told 
 _OBSERVER = "_launch_process_observer"  # Lightning's, which kills this process where it should end in words
 
 
+class Recorder(Protocol):
+    """What has to be told how a run ends; `first` is the folder in which the first rank records it."""
+
+    first: Path | None
+
+    @property
+    def folder(self) -> Path | None: ...
+
+    def close(self, error: BaseException | None = None) -> None: ...
+
+
 class Peers:
     """The other ranks of a stage, as far as one has to know whether they have failed."""
 
-    def __init__(self, trainer: pl.Trainer, record: Callable[[BaseException], None], leave: Callable[[], None]) -> None:
-        self._trainer, self._record, self._leave = trainer, record, leave
+    def __init__(self, trainer: pl.Trainer, recorder: Recorder, leave: Callable[[], None]) -> None:
+        self._trainer, self._recorder, self._leave = trainer, recorder, leave
         self._board = Board(trainer)
         self._over = threading.Event()  # set once this rank waits for no other any more
         self._cause = ""  # what made another rank fail, once that is known
-        self._parent = 0
+        self._stopped: int | None = None  # the status to end with where it was told to stop, before it could answer
 
     @contextmanager
     def expected(self) -> Iterator[None]:
@@ -76,6 +90,8 @@ class Peers:
         launch = type(launcher).launch
 
         def launch_watched(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            if isinstance(launcher, _SubprocessScriptLauncher) and not self._launcher:
+                os.environ[LAUNCHER] = signature()
             return launch(launcher, partial(self._run, function), *args, **kwargs)
 
         launcher.launch = launch_watched  # type: ignore[method-assign]
@@ -89,8 +105,8 @@ class Peers:
             if error.exit_code in _TOLD:
                 raise
             raise RunError(f"rank {error.error_index} {ended(error.exit_code)}") from error
-        except Exception:
-            self._end_children()
+        except BaseException as error:
+            self._end_children(LEAVE if isinstance(error, Exception) else GRACE)
             raise
         finally:
             setattr(subprocess_script, _OBSERVER, observe)
@@ -104,8 +120,8 @@ class Peers:
     @contextmanager
     def _taking_part(self) -> Iterator[None]:
         """Do what a rank does, in its own process."""
-        self._parent = os.getppid()
-        threading.Thread(target=self._watch, name="lighter-peers", daemon=True).start()
+        watch = threading.Thread(target=self._watch, name="lighter-peers", daemon=True)
+        watch.start()
         try:
             yield
         except Exception as error:
@@ -115,30 +131,35 @@ class Peers:
                 raise
             raise found from error
         except BaseException as error:  # a signal's answer, which is not for the others to follow
-            self._over.set()
             self._leave()
-            if cause := self._board.told():  # launchers tell the others of a failure by a signal
-                raise RankError(cause) from error
+            self._cause = self._board.told() or self._died()  # launchers tell the others of a failure by a signal
+            if self._cause:
+                raise self._echo() from error
             raise
-        self._wait_for_others()
-        self._over.set()
+        else:
+            self._wait_for_others()
+        finally:
+            self._over.set()
+            self._share_folder()
+            self._board.neighbours.go()
+            watch.join(LEAVE)
+            self._board.close()
 
     # --- whose error it is
 
-    def _behind(self, error: Exception) -> Exception:
+    def _behind(self, error: Exception) -> BaseException:
         """Return the error that this rank is to end with: its own, of which it tells the others, or what led to it."""
         if not is_echo(error):
             return self._board.tell_error(error)
         text = lost(error)
         timed_out = text is not None and text.startswith(NO_ANSWER)  # which is for the others to know at once
         until = time.monotonic() + (0 if timed_out else ECHO)
-        self._cause = self._cause or self._look()
         while not self._cause and time.monotonic() < until:
-            time.sleep(0.1)
+            time.sleep(0.1)  # first: what has ended the connection may not have ended the store's yet
             self._cause = self._look()
         if self._cause:
             self._board.hear()
-            return RankError(self._cause + self._where(self._cause))
+            return self._echo()
         if text is None:
             return self._board.tell_error(error)
         text += self._where(text)
@@ -153,6 +174,14 @@ class Peers:
         is_alone = self._trainer.num_nodes == 1 and not environment.creates_processes_externally
         return self._trainer.world_size > 1 and not is_alone
 
+    def _echo(self) -> RankError | SIGTERMException:
+        """Return what this rank ends with as another has failed; of the node's first rank's death the second tells."""
+        if self._stopped is not None:
+            return SIGTERMException(self._stopped)
+        error, local_rank = RankError(self._cause + self._where(self._cause)), self._trainer.local_rank
+        error.is_everyones = not (local_rank == 1 and self._cause == self._death(self._trainer.global_rank - 1))
+        return error
+
     def _where(self, failure: str) -> str:
         """Return where in the data this rank is, if that may be what is wrong."""
         trainer = self._trainer
@@ -164,34 +193,51 @@ class Peers:
     # --- looking at the others
 
     def _watch(self) -> None:
-        while not self._over.wait(POLL):
+        while not self._over.is_set():
+            self._board.neighbours.come()
+            self._share_folder()
             self._cause = self._cause or self._look()
-            if self._cause:
+            if self._cause and not self._over.is_set():
                 if not distributed.is_initialized():  # it waits for those that do not come
                     self._end_process()
                 self._board.hear()
                 if not self._over.wait(GRACE):
                     self._end_process()
                 return
+            self._over.wait(POLL)
+
+    def _share_folder(self) -> None:
+        """Let each rank know where the first one records the run, to write down its death there."""
+        self._recorder.first = self._recorder.first or self._board.share(self._recorder.folder)
 
     def _look(self) -> str:
         """Return how another rank has failed; nothing where none has."""
         if told := self._board.told():
             return told
         for number, process in enumerate(self._children(), 1):
-            if process.poll():
-                return self._board.tell(f"rank {self._trainer.global_rank + number} {ended(process.returncode)}")
-        if self._is_launched and os.getppid() != self._parent:
-            return self._board.tell(f"rank {self._trainer.global_rank - self._trainer.local_rank} has ended")
-        return "rank 0 has ended" if self._board.is_lost else ""
+            if status := process.poll():
+                self._stopped = STOPPED.get(status)
+                return self._board.tell(f"rank {self._trainer.global_rank + number} {ended(status)}")
+        if died := self._died():
+            return self._board.tell(died)
+        return self._death(0) if self._board.is_lost else ""
+
+    def _died(self) -> str:
+        """Return that a rank of this node is dead and has not said why; those that one has started leave it to that."""
+        if launcher := self._launcher:
+            return self._death(self._trainer.global_rank - self._trainer.local_rank) if has_died(launcher) else ""
+        rank = self._board.neighbours.dead()
+        return "" if rank is None else self._death(rank)
+
+    def _death(self, rank: int) -> str:
+        return f"rank {rank} {DIED}"
 
     @property
-    def _is_launched(self) -> bool:
-        """Tell whether another rank has started this one."""
+    def _launcher(self) -> str:
+        """Return the signature of the rank that has started this one; nothing where none has."""
         environment = self._trainer._accelerator_connector.cluster_environment
-        launcher = self._trainer.strategy.launcher
-        is_child = isinstance(environment, LightningEnvironment) and self._trainer.local_rank > 0
-        return is_child and isinstance(launcher, _SubprocessScriptLauncher)
+        is_launched = isinstance(environment, LightningEnvironment) and self._trainer.local_rank > 0
+        return os.environ.get(LAUNCHER, "") if is_launched else ""
 
     def _children(self) -> list[subprocess.Popen[bytes]]:
         launcher = self._trainer.strategy.launcher
@@ -200,32 +246,37 @@ class Peers:
     # --- the end
 
     def _wait_for_others(self) -> None:
-        """Keep the store, which ends with this process, until the others have come to their end too."""
+        """Keep the store, which ends with this process, until the others have come to their end too.
+
+        Raises:
+            RankError: one of them has failed on the way.
+        """
         self._board.come_to_an_end()
         until = time.monotonic() + END
-        while self._trainer.global_rank == 0 and time.monotonic() < until and not self._cause:
-            if self._board.have_all_ended:
-                return
+        while self._trainer.global_rank == 0 and time.monotonic() < until and not self._board.have_all_ended:
+            if self._cause:
+                self._board.hear()
+                raise self._echo()
             time.sleep(0.01)
 
     def _end_process(self) -> None:
         """End this process, which waits for a rank that will not come."""
-        error = RankError(self._cause + self._where(self._cause))
+        error = self._echo()
         with suppress(Exception):
-            self._record(error)
+            self._recorder.close(error)
         with suppress(Exception):
-            tell_torchrun(str(error))
-            print_error(error)
+            tell(error) if isinstance(error, RankError) else print("interrupted", file=sys.stderr)
         for process in self._children():
             process.kill()
         self._board.hear()
+        self._board.neighbours.go()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(RankError.status)
+        os._exit(self._stopped or RankError.status)
 
-    def _end_children(self) -> None:
-        """Let no rank that was started here outlive a failed stage."""
-        until = time.monotonic() + LEAVE
+    def _end_children(self, patience: float) -> None:
+        """Let no rank that was started here outlive a stage that was cut short."""
+        until = time.monotonic() + patience
         for process in self._children():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, until - time.monotonic()))

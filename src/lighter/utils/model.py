@@ -95,8 +95,8 @@ def compile_in_place(
 ) -> Model:
     """Let `torch.compile` speed up the model, and return the same model, whose weights keep their names.
 
-    `torch.compile` itself returns another module, in which each name begins with `_orig_mod.`: a checkpoint of it does not
-    fit the model that is not compiled. The arguments are those of `torch.compile`. It compiles at the first batch.
+    `torch.compile` itself returns another module, in which each name begins with `_orig_mod.`: a checkpoint of it does
+    not fit the model that is not compiled. The arguments are those of `torch.compile`. It compiles at the first batch.
     """
     chosen = None if options is None else dict(options)
     model.compile(fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=chosen)

@@ -15,7 +15,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 
 from lighter.errors import RunError
-from lighter.runs.checkpoints.atomic_io import AtomicCheckpointIO, remove_stale
+from lighter.runs.checkpoints.atomic_io import AtomicCheckpointIO, failure_of, remove_stale
 from lighter.runs.checkpoints.folders import write_atomically
 from lighter.runs.record.run_file import read_run
 from runs.ending import FIRST, SAVED, fit, parts, said, table  # noqa: F401 - a fixture
@@ -83,6 +83,15 @@ def test_a_file_that_may_not_grow_is_a_clear_error(tmp_path: Path) -> None:
     assert "earlier checkpoints are whole" in str(raised.value)
     assert names(tmp_path) == ["a.ckpt"]
     assert (tmp_path / "a.ckpt").read_bytes() == before
+
+
+def test_a_file_that_torch_cannot_write_to_its_end_is_a_clear_error(tmp_path: Path) -> None:
+    """Lightning has torch write a part of a sharded checkpoint by its path, and the system's error is lost then."""
+    with no_file_larger_than(1_000_000), pytest.raises(RuntimeError) as raised:
+        torch.save(LARGE, tmp_path / "meta.pt")
+    error = failure_of(tmp_path / "a.ckpt", raised.value)
+    assert "a.ckpt' cannot be written: torch could not write all of a file (" in str(error)
+    assert "are free); earlier checkpoints are whole\n  make room" in str(error)
 
 
 def test_a_full_disk_is_told_with_what_is_free(disk: Path) -> None:

@@ -20,6 +20,7 @@ from lighter.runs.checkpoints.sharded import consolidated, is_sharded
 
 SUFFIX = ".tmp"  # of a checkpoint that is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TORCHS = "inline_container.cc"  # in the error of a file that torch writes itself, without what the system has said
 STALE = 3600  # seconds after which no process is still writing, in a folder where others may
 
 
@@ -63,37 +64,44 @@ def failure_of(
 def put_in_place(beside: Path, target: Path) -> None:
     """Rename a checkpoint that is wholly written.
 
-    A folder in its place cannot be replaced in one go: meanwhile it has a name by which it is found as a checkpoint.
+    Where one of the two is a folder, the one in its place cannot be replaced in one go: meanwhile that has a name by
+    which it is found as a checkpoint.
     """
-    if beside.is_dir():
+    is_folder = beside.is_dir()
+    if is_folder:
         for part in (*beside.rglob("*"), beside):
             _sync(part)
     before = target.with_name(f"{target.stem}.old{target.suffix}")
-    if target.is_dir() and not target.is_symlink():
+    if is_folder and target.is_symlink():
+        target.unlink()
+    elif not target.is_symlink() and (target.is_dir() or (is_folder and target.exists())):
         _remove(before)
         target.rename(before)
-    elif beside.is_dir():
-        target.unlink(missing_ok=True)
     beside.replace(target)
     _sync(target.parent)
-    _remove(before)
+    if is_folder or before.is_dir():
+        _remove(before)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a checkpoint's folder, which is not found as a checkpoint any more when it is half there."""
-    if folder.is_dir():
-        hidden = folder.with_name(f".{folder.name}.{os.getpid()}{SUFFIX}")
-        folder.rename(hidden)
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint, which is not found as one any more when of its folder a part is left."""
+    if checkpoint.is_dir():
+        hidden = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}{SUFFIX}")
+        checkpoint.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
+    else:
+        checkpoint.unlink(missing_ok=True)
 
 
 def remove_stale(folders: Iterable[Path], own: Path) -> None:
     """Remove what a killed process had begun to write into folders; `own` is the run's, where no other one writes."""
     for folder in {own, *folders}:
         for file in folder.glob(f".*{SUFFIX}"):
+            if file.is_dir() and ".ckpt." not in file.name:
+                continue
             with suppress(FileNotFoundError):  # of one that its process has just finished
                 if own in (folder, *folder.parents) or time.time() - file.stat().st_mtime > STALE:
-                    shutil.rmtree(file) if file.is_dir() and ".ckpt." in file.name else file.unlink()
+                    shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:
@@ -118,16 +126,19 @@ def _cause(error: BaseException | None, handled: BaseException | None) -> OSErro
 
     `handled` is what was being handled already when the write began.
     """
+    of_torch = None
     while error is not handled and isinstance(error, Exception):
         if isinstance(error, OSError):
             return error
+        if _TORCHS in str(error):
+            of_torch = OSError("torch could not write all of a file")
         error = error.__cause__ or error.__context__
-    return None
+    return of_torch
 
 
 def _failure(path: Path, error: OSError, size: int | None) -> RunError:
     reason = error.strerror or str(error)
-    if error.errno not in FULL:
+    if error.errno not in (*FULL, None):
         return RunError(f"the checkpoint {str(path)!r} cannot be written: {reason}", value=str(path))
     needs, free = "" if size is None else f"it needs {_bytes(size)}, ", _bytes(_free(path.parent))
     return RunError(

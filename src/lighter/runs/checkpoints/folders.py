@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,15 @@ from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from pytorch_lightning.strategies.strategy import Strategy
 from torch import distributed
 
-from lighter.errors import RunError
+from lighter.errors import ConfigError, LighterError, RunError
 from lighter.runs.checkpoints.atomic_io import SUFFIX, AtomicCheckpointIO, failure_of, put_in_place
-from lighter.runs.checkpoints.sharded import WEIGHTS, is_sharded, kinds_in, refusal
+from lighter.runs.checkpoints.loading import is_flat, load_strictly
+from lighter.runs.checkpoints.sharded import check_shards, is_sharded
 
-_ONE_FILE = "save in one file, which all of them read: state_dict_type: full, or save_distributed_checkpoint: false"
 _ON_CPU = "on the CPU torch's FSDP would save a wrong state of the optimizer in one file"
-_WITH_FLAT = "with use_orig_params=False"
-_FLAT = f"{_WITH_FLAT} torch's FSDP cannot save the state of the optimizer in one file"
-_NOT_FLAT = "give the strategy use_orig_params: true"
+_FLAT = "with use_orig_params=False torch's FSDP cannot save the state of the optimizer in one file"
+
+_SHARE = "all nodes need a disk that they share, at the same path"
 
 
 def write_atomically(trainer: pl.Trainer) -> None:
@@ -34,7 +33,7 @@ def write_atomically(trainer: pl.Trainer) -> None:
     if isinstance(strategy, FSDPStrategy | ModelParallelStrategy | DeepSpeedStrategy):
         _write_whole(strategy)
     if isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
-        _refuse_unreadable(strategy)
+        load_strictly(strategy)
     if isinstance(strategy, FSDPStrategy):
         _refuse_wrong_states(strategy)
 
@@ -66,12 +65,23 @@ def _write_whole(strategy: Any) -> None:
 def _save_folder(strategy: Any, save: Callable[..., None], checkpoint: dict[str, Any], target: Path) -> None:
     beside = strategy.broadcast(target.with_name(f".{target.name}.{os.getpid()}{SUFFIX}"))
     try:
+        _together(lambda: beside.mkdir(parents=True, exist_ok=True))  # `save` does not see to one that fails in that
         _together(lambda: save(checkpoint, beside))
-        _together(lambda: put_in_place(beside, target) if strategy.is_global_zero else None)
+        _together(lambda: _place(beside, target) if strategy.is_global_zero else None)
     except Exception as error:
-        with suppress(OSError):
-            shutil.rmtree(beside)
+        if strategy.is_global_zero:
+            shutil.rmtree(beside, ignore_errors=True)
         raise failure_of(target, error) or error from error
+
+
+def _place(beside: Path, target: Path) -> None:
+    if is_sharded(beside):
+        try:
+            check_shards(beside)
+        except ConfigError as error:
+            message = f"the checkpoint {str(target)!r} is not written: the parts of some ranks are not there"
+            raise RunError(message, value=str(target), suggestion=_SHARE) from error
+    put_in_place(beside, target)
 
 
 def _together(act: Callable[[], None]) -> None:
@@ -102,7 +112,9 @@ def _portable(error: BaseException | None) -> BaseException | None:
     """Return an error as another process can take it."""
     if error is None or type(error) is OSError:
         return error
-    return OSError(error.errno, error.strerror) if isinstance(error, OSError) else RuntimeError(str(error))
+    if isinstance(error, OSError):
+        return OSError(*error.args[:2])
+    return (RunError if isinstance(error, LighterError) else RuntimeError)(str(error))
 
 
 def _refuse_wrong_states(strategy: FSDPStrategy) -> None:
@@ -116,31 +128,8 @@ def _refuse_wrong_states(strategy: FSDPStrategy) -> None:
     def state_or_error(optimizer: Any) -> Any:
         if not writes_folders(strategy):
             on_cpu = own and strategy.root_device.type == "cpu"
-            if on_cpu or _is_flat(strategy):
+            if on_cpu or is_flat(strategy):
                 raise RunError(_ON_CPU if on_cpu else _FLAT, suggestion="give the strategy state_dict_type: sharded")
         return state_of(optimizer)
 
     strategy.optimizer_state = state_or_error  # type: ignore[method-assign]
-
-
-def _refuse_unreadable(strategy: Any) -> None:
-    """Say which strategy has saved a folder that this one cannot read, or why it cannot read a file."""
-    load = strategy.load_checkpoint
-    own = next(name for kind, name in WEIGHTS.items() if kind in {base.__name__ for base in type(strategy).__mro__})
-
-    def load_own(checkpoint_path: Any, weights_only: bool | None = None) -> Any:
-        path = Path(checkpoint_path)
-        kinds = kinds_in(path) if is_sharded(path) else {own}
-        if own not in kinds:
-            other = next((kind for kind, name in WEIGHTS.items() if name in kinds), "another strategy")
-            raise refusal(path, f"is a folder of {other}, which {type(strategy).__name__} cannot read", _ONE_FILE)
-        if path.is_file() and strategy.optimizers and _is_flat(strategy):
-            raise refusal(path, f"has a state of the optimizer that FSDP cannot take {_WITH_FLAT}", _NOT_FLAT)
-        return load(checkpoint_path, weights_only=weights_only)
-
-    strategy.load_checkpoint = load_own
-
-
-def _is_flat(strategy: Strategy) -> bool:
-    """Tell whether parameters lose their names when FSDP wraps them."""
-    return isinstance(strategy, FSDPStrategy) and not strategy.kwargs.get("use_orig_params")

@@ -45,20 +45,46 @@ def consolidated(folder: Path, *, optimizers: bool = True) -> dict[str, Any]:
     Raises:
         ConfigError: the folder is damaged, or is not FSDP's or ModelParallelStrategy's.
     """
-    from torch.distributed.checkpoint import format_utils
-    from torch.distributed.checkpoint.filesystem import FileSystemReader
-    from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
-
     check_shards(folder)
     kinds = kinds_in(folder)
-    keys = kinds if optimizers else kinds & set(WEIGHTS.values())
-    found: dict[str, Any] = {}
-    planner: Any = getattr(format_utils, "_EmptyStateDictLoadPlanner")(keys=keys)  # noqa: B009 - it is not exported
-    _load_state_dict(found, storage_reader=FileSystemReader(folder), planner=planner, no_dist=True)
+    found = _read(folder, kinds if optimizers else kinds & set(WEIGHTS.values()))
     made: dict[str, Any] = torch.load(folder / META, map_location="cpu", weights_only=True)
     made["state_dict"] = next(found.pop(name) for name in WEIGHTS.values() if name in found)
     made["optimizer_states"] = [_by_number(found[f"optimizer_{number}"]) for number in range(len(found))]
     return made
+
+
+def shapes_in(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights in a folder."""
+    prefix = tuple(f"{name}." for name in WEIGHTS.values())
+    stored = _index(folder).state_dict_metadata.items()
+    return {
+        name.partition(".")[2]: tuple(item.size)
+        for name, item in stored
+        if name.startswith(prefix) and hasattr(item, "size")
+    }
+
+
+def settings_alone_in(folder: Path) -> list[Any] | None:
+    """Return the groups of each optimizer in a folder; None if one of them has a state beside what it is set to."""
+    kinds = kinds_in(folder) - set(WEIGHTS.values())
+    stored = _index(folder).state_dict_metadata
+    if any(name.startswith(f"{kind}.state.") for name in stored for kind in kinds):
+        return None
+    found = _read(folder, kinds) if kinds else {}
+    return [found[f"optimizer_{number}"]["param_groups"] for number in range(len(found))]
+
+
+def _read(folder: Path, kinds: set[str]) -> dict[str, Any]:
+    """Return what is in a folder of these kinds."""
+    from torch.distributed.checkpoint import format_utils
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+    from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
+
+    found: dict[str, Any] = {}
+    planner: Any = getattr(format_utils, "_EmptyStateDictLoadPlanner")(keys=kinds)  # noqa: B009 - it is not exported
+    _load_state_dict(found, storage_reader=FileSystemReader(folder), planner=planner, no_dist=True)
+    return found
 
 
 def _by_number(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Process:
 
 
 def this_process() -> Process:
-    return Process(socket.gethostname(), os.getpid(), _began(os.getpid()))
+    return Process(socket.gethostname(), os.getpid(), began(os.getpid()))
 
 
 def is_alive(process: Process) -> bool | None:
@@ -31,10 +31,10 @@ def is_alive(process: Process) -> bool | None:
         return False
     except PermissionError:
         pass  # it is another user's
-    return process.began is None or _began(process.pid) == process.began
+    return process.began is None or began(process.pid) == process.began
 
 
-def _began(pid: int) -> str | None:
+def began(pid: int) -> str | None:
     """Return when a process began, as the boot of the host and the clock ticks since; None of a dead one."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -68,3 +68,15 @@ class Record:
 
     def _seconds(self) -> float:
         return round(time.time() - self._began, 3)
+
+
+def end_for_another(folder: Path, status: Status, error: str | None) -> None:
+    """Write down how a run ended whose own process, which writes its record, is dead and has not said so.
+
+    It is dead if its lock is free. The lock is held meanwhile, so that nobody goes on with the run.
+    """
+    lock = Lock(folder)
+    with suppress(BlockingIOError):
+        if lock.take() and (run := read_run(folder)).status == "running":
+            Record(folder, run, lock).end(status, error)
+    lock.release()

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lighter._run_folder import KEY
 from lighter.config import Config
+from lighter.errors import RankError
 from lighter.runs.checkpoints.atomic_io import remove_stale
 from lighter.runs.checkpoints.record import record_of
 from lighter.runs.record.ending import ending_of, tells_more
@@ -20,7 +21,7 @@ from lighter.runs.record.epochs import Epochs
 from lighter.runs.record.folder import loggers_with_folders, take_folder
 from lighter.runs.record.job_log import link_log
 from lighter.runs.record.progress import best_checkpoints, devices_of, inside, logged_values, saved_checkpoints
-from lighter.runs.record.record import Record
+from lighter.runs.record.record import Record, end_for_another
 from lighter.runs.record.request import Request
 from lighter.runs.record.run_file import Run
 from lighter.runs.resume.find import Resumed
@@ -44,6 +45,7 @@ class Recorder(pl.Callback):
         self._resumed: tuple[Position, str] | None = None  # where a run goes on, and the patch to what runs now
         self._step_due: dict[str, Any] = {}  # what loggers have not got of the last step
         self._rows: list[int] = []  # that loggers had written before the validation that is going on
+        self.first: Path | None = None  # the folder in which the first rank records this run, as the others know
         self._is_live = False  # whether the Trainer runs in this process, not in one launched by it
         self._has_warned = False
 
@@ -107,6 +109,9 @@ class Recorder(pl.Callback):
     def close(self, error: BaseException | None = None) -> None:
         """Make sure that the record says how the run ended, whichever process wrote it."""
         record = self._record
+        if record is None and self.first is not None and isinstance(error, RankError):
+            with self._guard():
+                end_for_another(self.first, *ending_of(error, self._request.secrets))
         if record is None or not record.is_open:
             return
         with self._guard():

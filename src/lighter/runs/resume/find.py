@@ -23,7 +23,7 @@ from lighter.runs.record.secrets import Secrets
 from lighter.runs.resume.checkpoint import choose
 from lighter.runs.resume.kept import check_kept
 from lighter.runs.resume.lock import Lock
-from lighter.runs.resume.position import Position
+from lighter.runs.resume.position import Position, has_optimizers
 from lighter.runs.resume.schedulers import SLOT, used_up, used_up_length
 
 DEPTH = 3  # levels below where a logger writes at which a run may lie
@@ -172,7 +172,7 @@ def _longer(folder: Path, run: Run, trainer: pl.Trainer) -> tuple[str, ...]:
     found, broken = checkpoints_of(folder, run)
     if broken:
         rank_zero_warn(f"the run is over, but of its checkpoints {'; '.join(broken)}")
-    if not found or "optimizer_states" not in found[0].content or used_up_length(found[0].content):
+    if not found or not has_optimizers(found[0].content) or used_up_length(found[0].content):
         return ()
     twice = {"max_epochs": 2 * run.epochs, "max_steps": 2 * run.steps}
     return tuple(f"trainer::{name}={twice[name]}" for name in _reached(run.epochs, run.steps, trainer))

@@ -42,9 +42,14 @@ def position_of(saved: Saved) -> Position:
         position = _position(content)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{str(saved.path)!r} is not a Lightning checkpoint") from error
-    if "optimizer_states" not in content and saved.path.is_file():
+    if not has_optimizers(content):
         raise ConfigError(f"{str(saved.path)!r} holds weights alone (save_weights_only)")
     return position
+
+
+def has_optimizers(content: Mapping[Any, Any]) -> bool:
+    """Tell whether a checkpoint holds more than weights; in a folder the states of optimizers are kept with those."""
+    return "optimizer_states" in content or "lr_schedulers" in content
 
 
 def _position(content: Mapping[Any, Any]) -> Position:
