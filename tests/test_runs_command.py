@@ -111,9 +111,11 @@ def test_real_runs_are_listed_with_the_metrics_that_they_have(capsys: pytest.Cap
     assert main(["test", "config.yaml", *quiet, keep, "--ckpt", "last"]) == 0
     capsys.readouterr()
     head, *lines = said(capsys).splitlines()
-    assert re.split(r"\s{2,}", head)[4:] == ["val/loss", "test/metrics/MulticlassAccuracy", "config"]
-    assert [line.split()[:2] for line in lines] == [
-        [f"logs/lightning_logs/version_{number}", "completed"] for number in range(3)
+    assert re.split(r"\s{2,}", head)[1:4] == ["status", "stage", "started"], "of which there are several"
+    assert re.split(r"\s{2,}", head)[5:] == ["val/loss", "test/metrics/MulticlassAccuracy", "config"]
+    assert [line.split()[:3] for line in lines] == [
+        [f"logs/lightning_logs/version_{number}", "completed", stage]
+        for number, stage in enumerate(("fit", "fit", "test"))
     ]
     assert lines[1].endswith("  lr=0.5")
     assert names(capsys, "--where", "system::optimizer::lr == 0.5") == ["logs/lightning_logs/version_1"]

@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
-NODES = ("localhost", "other")  # the first one's name is where the ranks meet
+HOST = socket.gethostname().partition(".")[0]
+NODES = (HOST, f"{HOST}-other")  # the first one's name is where the ranks meet
 PATIENCE = 240.0  # seconds that anything may take
 
 CONF = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
-SlurmUser={user}
-SlurmdUser={user}
+SlurmUser=root
+SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
@@ -40,7 +41,7 @@ ReturnToService=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SchedulerParameters=bf_interval=3,sched_interval=3
-NodeName={first},{other} NodeHostname={host} NodeAddr=127.0.0.1 Port={first_port},{other_port} CPUs={cpus} State=UNKNOWN
+NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={first_port},{other_port} CPUs={cpus} State=UNKNOWN
 PartitionName=low Nodes=ALL Default=YES State=UP PriorityTier=1 GraceTime=60
 PartitionName=high Nodes=ALL State=UP PriorityTier=9 PreemptMode=OFF
 """
@@ -97,9 +98,8 @@ def slurm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 def _write(folder: Path) -> None:
-    host, cpus, user = socket.gethostname().partition(".")[0], os.cpu_count(), "root"
     ports = dict(zip(("port", "first_port", "other_port"), _free_ports(3), strict=True))
-    text = CONF.format(folder=folder, host=host, cpus=cpus, user=user, first=NODES[0], other=NODES[1], **ports)
+    text = CONF.format(folder=folder, host=HOST, cpus=os.cpu_count(), nodes=",".join(NODES), **ports)
     (folder / "slurm.conf").write_text(text)
     for node in NODES:
         (folder / node).mkdir()
@@ -137,6 +137,6 @@ def _started(folder: Path, name: str, *arguments: str) -> subprocess.Popen[bytes
 def _is_up(slurm: Slurm, daemons: list[subprocess.Popen[bytes]]) -> bool:
     assert [daemon.args for daemon in daemons if daemon.poll() is not None] == []
     try:
-        return slurm("sinfo", "--noheader", "--format=%T %D") == "idle 2\nidle 2"
+        return slurm("sinfo", "--noheader", "--format=%R %T %D").splitlines() == ["low idle 2", "high idle 2"]
     except subprocess.CalledProcessError:  # nobody answers yet
         return False

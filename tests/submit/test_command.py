@@ -18,10 +18,7 @@ from workspace import workspace  # noqa: F401 - a fixture
 from .cluster import Cluster, cluster  # noqa: F401 - a fixture
 from .stand_in import options_of
 
-pytestmark = [
-    pytest.mark.usefixtures("workspace"),
-    pytest.mark.filterwarnings("ignore:The `srun` command is available"),  # as it is on a login node
-]
+pytestmark = pytest.mark.usefixtures("workspace")
 
 SHAPE = ("--nodes", "2", "--gpus", "4", "--time", "1-00:00:00")
 FOLDER = Path("lighter_jobs/train_0")
@@ -238,6 +235,10 @@ def test_a_time_is_read_as_slurm_reads_it(text: str, seconds: int | None, form: 
         (["--name", "bash"], "a job named 'bash' is an interactive one to Lightning"),
         (["--nodse", "2"], "did you mean '--nodes'?"),
         (["trainer::devices=2"], "'trainer::devices=2' contradicts --gpus, which makes it 1\n  leave it out"),
+        (
+            ["--gpus", "0", "trainer::accelerator=gpu"],
+            "'trainer::accelerator=gpu' contradicts --gpus, which makes it cpu",
+        ),
         (["trainer::num_nodes=2"], "'trainer::num_nodes=2' contradicts --nodes, which makes it 1"),
         (["trainer::fast_dev_run=true"], "a trial run (fast_dev_run) leaves nothing that a job could go on with"),
         (["trainer::max_epoch=2", "system::model::in_feature=4"], "2 problems"),

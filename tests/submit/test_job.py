@@ -140,7 +140,6 @@ def test_the_script_runs_the_setup_and_keeps_the_environment(cluster: Cluster, h
     assert words[8:] == ["-m", "lighter", "fit", f"{relative}/config.yaml", "--resume", "--no-check"]
 
 
-@pytest.mark.filterwarnings("ignore:The `srun` command is available")
 def test_a_job_whose_node_broke_goes_on_where_the_disk_knows_no_locks(
     cluster: Cluster,  # noqa: F811
     here: Path,

@@ -30,7 +30,10 @@ def stage_job(stage: Stage, arguments: Sequence[str], ckpt: str | None, no_check
 def _run(stage: Stage, sources: list[str], overrides: list[str], ckpt: str | None, check: bool, resume: bool) -> int:
     from lighter.checking import checked, unchecked
     from lighter.launch import settle_port
+    from lighter.runs.resume.requeue import requeue_early
 
+    if stage == "fit":
+        requeue_early()
     gc.disable()  # collecting while torch and Lightning are imported is a third of the time that takes
     try:
         config = checked(sources, overrides, stage) if check else unchecked(sources, overrides)
@@ -71,7 +74,9 @@ def _start(runner: Runner, report: Report) -> int:
     except ConfigError as error:
         if error.problems[0].place is not None:  # an optimizer or a scheduler, which are built only now
             raise
-        raise RunError(problems=error.problems) from error  # what the data or the model showed
+        failure = RunError(problems=error.problems)  # what the data or the model showed
+        failure.is_everyones = error.is_everyones
+        raise failure from error
     except SystemExit as error:  # the answer to a signal, or Lightning's own to Ctrl-C, after it has shut down
         if not runner.trainer.interrupted:
             raise

@@ -58,12 +58,19 @@ def _is_given(path: str, value: str, overrides: Sequence[str]) -> bool:
         entry = _read(text)
         if entry is None or join(entry.path) != path:
             continue
-        if not path.endswith("accelerator") and (entry.operator not in ("", "=") or str(entry.patch.value) != value):
+        if entry.operator not in ("", "=") or not _fits(path, str(entry.patch.value), value):
             flag = "--nodes" if path.endswith("num_nodes") else "--gpus"
             message = f"{text!r} contradicts {flag}, which makes it {value}"
             raise UsageError(message, value=text, suggestion="leave it out")
         return True
     return False
+
+
+def _fits(path: str, given: str, value: str) -> bool:
+    """Tell whether an override leaves it at what the job makes it; with GPUs, the accelerator is up to the override."""
+    if path.endswith("accelerator"):
+        return value != "cpu" or given in ("cpu", "auto")
+    return given == value
 
 
 def _read(text: str) -> Entry | None:

@@ -323,6 +323,17 @@ def test_a_folder_given_by_name_keeps_the_records_of_earlier_runs() -> None:
     assert rows(here)
 
 
+def test_the_runs_of_one_slurm_job_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    for stage in ("fit", "test", "fit"):
+        run(stage, "=trainer::logger=true")
+    here = Path("lightning_logs")
+    assert recorded() == [here / "version_77", here / "version_77_2", here / "version_77_3"]
+    for folder in (recorded()[0], recorded()[2]):
+        assert [file.parent for file in folder.glob("checkpoints/*.ckpt")] == [folder / "checkpoints"]
+        assert list(folder.glob("events.out.*"))
+
+
 def test_of_two_loggers_the_first_has_the_record() -> None:
     loggers = [
         f"{{_target_: pytorch_lightning.loggers.{name}, save_dir: {name}}}"

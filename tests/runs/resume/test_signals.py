@@ -166,15 +166,19 @@ def test_sigterm_ends_any_stage_with_its_status(name: str) -> None:
     assert names() == []
 
 
+def with_scontrol(answer: str = "") -> dict[str, str]:
+    """Return the environment of a job in which `scontrol` writes down what it is asked."""
+    Path("bin").mkdir()
+    Path("bin/scontrol").write_text(f'#!/bin/sh\necho "$@" >> asked\n{answer}\n')
+    Path("bin/scontrol").chmod(0o755)
+    return {**SLURM, "PATH": f"{Path('bin').resolve()}:{os.environ['PATH']}"}
+
+
 @pytest.mark.parametrize("works", [True, False])
 def test_slurms_signal_saves_requeues_the_job_and_the_next_start_goes_on(
     works: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    Path("bin").mkdir()
-    script = '#!/bin/sh\necho "$@" >> asked\n' + ("" if works else "echo no such job >&2; exit 1\n")
-    Path("bin/scontrol").write_text(script)
-    Path("bin/scontrol").chmod(0o755)
-    slurm = {**SLURM, "PATH": f"{Path('bin').resolve()}:{os.environ['PATH']}"}
+    slurm = with_scontrol("" if works else "echo no such job >&2; exit 1")
     assert fit("--resume", end="on_train_batch_start 6 SIGUSR1", environment=slurm) == 143
     assert Path("asked").read_text() == "requeue 4711\n"
     told = "requeued the job 4711" if works else "SLURM did not requeue the job 4711: no such job"
@@ -183,6 +187,25 @@ def test_slurms_signal_saves_requeues_the_job_and_the_next_start_goes_on(
     assert fit("--resume", environment=slurm) == 0
     assert [item.step for item in read_run(FIRST).resumed] == [7]
     assert Path("asked").read_text() == "requeue 4711\n"
+
+
+def test_a_job_whose_time_is_up_before_a_step_is_requeued_but_not_for_ever(capfd: pytest.CaptureFixture[str]) -> None:
+    slurm = {**with_scontrol(), "LIGHTER_JOB_LOG": str(Path("job.log").resolve())}
+    Path("proj/early.py").write_text(
+        "import os, signal, torch\n\ndef early(**shape):\n    os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "    return torch.nn.Linear(**shape)\n"
+    )
+
+    def asked(*arguments: str, end: str = "setup -1 error") -> int:
+        assert fit("--resume", *arguments, end=end, environment=slurm) == 143
+        return len(Path("asked").read_text().splitlines())
+
+    assert asked("system::model::_target_=project.early.early") == 1, "before there is a run"
+    assert asked(end="on_train_batch_start 6 SIGUSR1") == 2
+    assert asked(end="on_train_start 0 SIGUSR1") == 3, "another chance"
+    assert "it needs a longer --time" not in said(capfd.readouterr().err)
+    assert asked(end="on_train_start 0 SIGUSR1") == 3
+    assert "it needs a longer --time" in said(capfd.readouterr().err)
 
 
 def test_sigterm_in_a_slurm_job_does_not_requeue_it() -> None:

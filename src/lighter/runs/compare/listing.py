@@ -25,20 +25,23 @@ def _table(runs: Sequence[Found]) -> str:
     distinct = distinctions(runs)
     metrics = _metrics(runs)
     short = labels(dict.fromkeys(path for settings in distinct for path in settings), FIELDS)
-    rows = [["run", "status", "started", "took", *(name.removesuffix(SUFFIX) for name in metrics), "config"]]
+    stages = ["stage"] * (len({found.run.stage for found in runs}) > 1)
+    rows = [["run", "status", *stages, "started", "took", *(name.removesuffix(SUFFIX) for name in metrics), "config"]]
     for found, settings in zip(runs, distinct, strict=True):
         values = [metric(found.run, name) for name in metrics]
         rows.append(
             [
                 str(found.folder),
                 found.status,
+                *(found.run.stage for _ in stages),
                 moment(found.run.started),
                 duration(found.run.seconds),
                 *("" if value is None else number(value) for value in values),
                 " ".join(f"{short[path]}={brief(path, value)}" for path, value in settings.items()),
             ]
         )
-    head, *lines = columns(rows, right=range(3, 4 + len(metrics)), cut=4 + len(metrics))
+    last = len(rows[0]) - 1
+    head, *lines = columns(rows, right=range(last - 1 - len(metrics), last), cut=last)
     lines = [_coloured(line, found.status) for line, found in zip(lines, runs, strict=True)]
     return "\n".join([styled(head, BOLD), *lines, ""])
 

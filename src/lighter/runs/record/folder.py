@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lighter.runs.record.run_file import Run, create_run
@@ -72,7 +73,10 @@ def _free(folder: Path) -> int:
 
 def _take_version(logger: Logger) -> None:
     """Make sure that the version which a logger numbers itself is not taken by a run that begins right now."""
-    if not _has_folders(logger) or logger._version is not None:
+    if not _has_folders(logger):
+        return
+    if logger._version is not None:
+        _take_version_of_job(logger)
         return
     for number in count(int(logger.version)):
         try:
@@ -80,6 +84,21 @@ def _take_version(logger: Logger) -> None:
         except FileExistsError:
             continue
         logger._version = number
+        return
+
+
+def _take_version_of_job(logger: CSVLogger | TensorBoardLogger) -> None:
+    """Give the next run of a SLURM job a version of its own: to Lightning they are all that of the job's number."""
+    job = SLURMEnvironment.job_id()
+    if job is None or logger._version != job:
+        return
+    for number in count(1):
+        version = f"version_{job}" if number == 1 else f"version_{job}_{number}"
+        try:
+            Path(logger.root_dir, version).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        logger._version = job if number == 1 else version
         return
 
 

@@ -24,7 +24,8 @@ from torch.utils.data import get_worker_info
 
 from lighter._run_folder import CHECKPOINTS, INTERRUPTION
 from lighter.errors import RankError
-from lighter.runs.resume.slurm import requeue, requeue_signal
+from lighter.runs.resume.requeue import EarlyRequeue, advance, requeue
+from lighter.runs.resume.slurm import requeue_signal
 from lighter.runs.resume.vote import Vote
 from lighter.runs.resume.workers import shielded
 
@@ -53,6 +54,7 @@ class Signals(Checkpoint):
         self._saves = bool(trainer.checkpoint_callbacks) and not trainer.fast_dev_run  # type: ignore[attr-defined]
         self._waits = False  # for the end of a step
         self._is_due = False  # to stop once the epoch's values are logged
+        self._has_advanced = False  # by a step of training
         self._leaves = False  # as it has failed: launchers tell ranks by a signal that one of them has
         self._received = 0.0
         self._vote: Vote | None = None
@@ -88,7 +90,8 @@ class Signals(Checkpoint):
             raise self._end() from error
         finally:
             if self.number is not None and self.number == requeue_signal(self._trainer) and self._is_first:
-                requeue()  # while signals are heard: once another rank has ended, srun may stop this one
+                # while signals are heard: once another rank has ended, srun may stop this one
+                requeue(has_advanced=self._has_advanced)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -121,6 +124,9 @@ class Signals(Checkpoint):
             raise self._end()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if not self._has_advanced and self._is_first:
+            self._has_advanced = True
+            advance()
         if self._is_agreed(at_once=False):
             self._close_vote()
             self._save(trainer)
@@ -161,7 +167,7 @@ class Signals(Checkpoint):
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             numbers.append(signal.SIGINT)
         number = requeue_signal(self._trainer)
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        if number is not None and _is_free(signal.getsignal(number)):
             numbers.append(signal.Signals(number))
         return list(map(int, numbers))
 
@@ -229,6 +235,11 @@ class Signals(Checkpoint):
 
     def _end(self) -> SIGTERMException:
         return SIGTERMException(self.status)
+
+
+def _is_free(handler: object) -> bool:
+    """Tell whether a signal is answered by nobody, or by what gives way to a run."""
+    return handler is signal.SIG_DFL or isinstance(handler, EarlyRequeue)
 
 
 def _has_saved(step: int, callback: Checkpoint) -> bool:

@@ -1,14 +1,11 @@
-"""What a SLURM job can be asked, and asked for."""
+"""What a SLURM job can be asked."""
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from loguru import logger
 
 
 def requeue_signal(trainer: pl.Trainer) -> int | None:
@@ -17,18 +14,3 @@ def requeue_signal(trainer: pl.Trainer) -> int | None:
     if not isinstance(environment, SLURMEnvironment) or not environment.auto_requeue:
         return None
     return None if environment.requeue_signal is None else signal.Signals(environment.requeue_signal)
-
-
-def requeue() -> None:
-    """Put this job back into SLURM's queue."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    job = f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", "")
-    try:
-        done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
-    except OSError as error:
-        logger.warning(f"the job {job} cannot be requeued: {error}")
-        return
-    if done.returncode:
-        logger.warning(f"SLURM did not requeue the job {job}: {(done.stderr or done.stdout).strip()}")
-    else:
-        logger.info(f"requeued the job {job}")
