@@ -117,6 +117,14 @@ _ARGUMENTS = {
         "ckpt_to_model_prefix": "Module names in the checkpoint, each with the model's name for it.",
         "layers_to_ignore": "Modules or parameters of the model that keep the weights they have.",
     },
+    "lighter.utils.model.compile_in_place": {
+        "model": "The model to compile. Its weights keep their names.",
+        "fullgraph": "Whether a model that cannot be one graph is an error.",
+        "dynamic": "Whether shapes may change; null to find out.",
+        "backend": "What compiles the graphs: inductor, or another that torch has.",
+        "mode": "What to compile for: default, reduce-overhead, max-autotune.",
+        "options": "Options of the backend, in place of a mode.",
+    },
 }
 
 
