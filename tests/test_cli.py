@@ -372,6 +372,7 @@ def test_a_mistake_is_told_by_the_first_rank_of_a_node_only(
     rank: str, tells: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["fit", "config.yaml", "trainr::x=1"]) == 2
     assert ("did you mean" in capsys.readouterr().err) == tells
 

@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from lighter.asked import Asked, asked_of_trainer
 from lighter.config.compose import Config
-from lighter.config.reference import MAX_HOPS, absolute, expand_what_can_be, follow
-from lighter.config.tree import Node, Path, PathError, is_reference, split
+from lighter.config.tree import is_reference
 from lighter.errors import ConfigError, Place, Problem
-from lighter.launch import Launch, count, launched, number_in
-
-TRAINERS = ("pytorch_lightning.Trainer", "lightning.pytorch.Trainer")
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")  # those whose `devices` are counted as here
+from lighter.launch import LAUNCHER, Launch, count, found_host, launched, number_in
+from lighter.mesh import misfits
 
 _OTHERS = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "JSM_NAMESPACE_SIZE"}  # launchers that Lightning knows too
 _SPAWNING = {"spawn", "forkserver"}  # Python's ways to start a process that gets what it is to do as a pickle
+_RANKS = {  # variables with numbers, counted from 0
+    name: f"the number of {what}: 0, 1, …"
+    for name, what in {"NODE_RANK": "a node", "GROUP_RANK": "a node", "LOCAL_RANK": "a process of its node"}.items()
+}
 _ON_EACH_NODE = "start it on each node with NODE_RANK=0, 1, … and the first node's MASTER_ADDR and MASTER_PORT"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a config asks of its Trainer; None is what it leaves to be found out, or to an expression."""
-
-    devices: int | None
-    nodes: int | None
 
 
 def refuse(config: Config, environment: Mapping[str, str] = os.environ) -> None:
@@ -38,17 +31,22 @@ def refuse(config: Config, environment: Mapping[str, str] = os.environ) -> None:
     Raises:
         ConfigError: with what contradicts it.
     """
-    problems = [*spawning(config), *contradictions(config, environment)]
+    problems = [*unstartable(config), *contradictions(config, environment)]
     if problems:
         raise ConfigError(problems=problems)
 
 
+def unstartable(config: Config) -> list[Problem]:
+    """Return why the ranks of a config cannot be started, whatever is to start them."""
+    return [*spawning(config), *misfits(config)]
+
+
 def spawning(config: Config) -> list[Problem]:
     """Return that the ranks of a config are to be spawned, if it says so in so many words."""
-    root = expand_what_can_be(config.root)
-    if _word(root, "trainer::_target_") not in TRAINERS:
+    asked = asked_of_trainer(config)
+    if asked is None:
         return []
-    nodes = {path: _find(root, path) for path in ("trainer::strategy", "trainer::strategy::start_method")}
+    nodes = {path: asked.find(path) for path in ("trainer::strategy", "trainer::strategy::start_method")}
     return [spawned(node.place, path, node.value) for path, node in nodes.items() if node and _spawns(node.value)]
 
 
@@ -64,44 +62,39 @@ def contradictions(config: Config, environment: Mapping[str, str] = os.environ) 
 
     What is left to an expression, to `auto`, or to a cluster environment of the config's own is Lightning's to judge.
     """
-    root = expand_what_can_be(config.root)
-    if _word(root, "trainer::_target_") not in TRAINERS or _word(root, "trainer::_args_") is not None:
+    asked = asked_of_trainer(config)
+    if asked is None or asked.find("trainer::_args_") or _has_own_environment(asked):
         return
-    if _has_own_environment(root):
-        return
-    asked = Asked(_devices(root), _nodes(root))
     launch = launched(environment)
     if launch is None:
-        yield from _of_lightning(root, asked, environment)
-        return
-    if launch.by == "srun" and (problem := _of_srun(root, launch, environment)):
+        yield from _of_lightning(asked, environment)
+    elif launch.by == "srun" and (problem := _of_srun(asked, launch, environment)):
         yield problem
-        return
-    yield from _of_launch(root, asked, launch)
+    else:
+        yield from _of_launch(asked, launch)
 
 
-def _of_launch(root: Node, asked: Asked, launch: Launch) -> Iterator[Problem]:
+def _of_launch(asked: Asked, launch: Launch) -> Iterator[Problem]:
     """Yield how a config contradicts processes that are there already."""
     devices, nodes, found = asked.devices, asked.nodes, False
-    world = None if devices is None or nodes is None else devices * nodes
-    other = world is not None and world != launch.world
+    other = asked.world is not None and asked.world != launch.world
     strict = launch.by == "srun" and launch.world > 1  # Lightning compares the nodes themselves, not just the product
     if nodes is not None and launch.nodes is not None and nodes != launch.nodes and (other or strict):
         found = True
-        yield _problem(root, "num_nodes", nodes, launch, launch.nodes)
+        yield _problem(asked, "num_nodes", nodes, launch, launch.nodes)
     here = launch.on_node
     if devices is not None and here is not None and (devices < here or ((other or strict) and devices > here)):
         found = True
-        yield _problem(root, "devices", devices, launch, here)
+        yield _problem(asked, "devices", devices, launch, here)
     if other and not found:
-        yield _problem(root, "devices", devices, launch, None)
+        yield _problem(asked, "devices", devices, launch, None)
 
 
-def _of_srun(root: Node, launch: Launch, environment: Mapping[str, str]) -> Problem | None:
+def _of_srun(asked: Asked, launch: Launch, environment: Mapping[str, str]) -> Problem | None:
     """Return what is wrong with the tasks of a SLURM job, whatever the config says."""
     if launch.world == 1:
         return None
-    place = _place(root, "num_nodes")
+    place = asked.place("num_nodes")
     if not {"SLURM_STEP_ID", "SLURM_STEPID"} & environment.keys():
         message = f"the SLURM job is of {launch.world} tasks, and this process was not started by srun as one of them"
         return Problem(message, place, "trainer", launch.world, "begin the command with srun: srun lighter …")
@@ -113,66 +106,76 @@ def _of_srun(root: Node, launch: Launch, environment: Mapping[str, str]) -> Prob
     return None
 
 
-def _of_lightning(root: Node, asked: Asked, environment: Mapping[str, str]) -> Iterator[Problem]:
+def _of_lightning(asked: Asked, environment: Mapping[str, str]) -> Iterator[Problem]:
     """Yield what is wrong where Lightning starts the processes of a node, and someone starts it on each node."""
-    if asked.nodes is None or _OTHERS & environment.keys():
+    if _OTHERS & environment.keys():
+        return
+    if problems := [*_malformed(asked, environment), *_left_over(asked, environment)]:
+        yield from problems
+        return
+    if asked.nodes is None:
         return
     name = "NODE_RANK" if "NODE_RANK" in environment else "GROUP_RANK"
     rank = number_in(environment, name)
+    place, path = asked.place("num_nodes"), "trainer::num_nodes"
     if rank is not None and rank >= asked.nodes:
         message = (
             f"asks for {count(asked.nodes, 'node')}, and {name}={rank} says that this is number {rank}, counted from 0"
         )
         mend = f"set trainer::num_nodes to how many nodes there are, or unset {name}"
-        yield Problem(message, _place(root, "num_nodes"), "trainer::num_nodes", asked.nodes, mend)
-    elif asked.nodes > 1 and ("MASTER_PORT" not in environment or (rank and "MASTER_ADDR" not in environment)):
-        unknown = ", and which one this is" if rank is None else ""
-        message = f"asks for {asked.nodes} nodes, and nothing here says where the first one is{unknown}"
-        mend = f"{_ON_EACH_NODE}, or with torchrun, or with srun"
-        yield Problem(message, _place(root, "num_nodes"), "trainer::num_nodes", asked.nodes, mend)
+        yield Problem(message, place, path, asked.nodes, mend)
+    elif asked.nodes > 1 and (unsaid := _unsaid(rank, environment)):
+        message = f"asks for {asked.nodes} nodes, and {unsaid}"
+        yield Problem(message, place, path, asked.nodes, f"{_ON_EACH_NODE}, or with torchrun, or with srun")
 
 
-def _problem(root: Node, name: str, value: object, launch: Launch, right: int | None) -> Problem:
+def _malformed(asked: Asked, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield the variables that Lightning would read and that hold something else than what they are for."""
+    for name, meaning in _RANKS.items():
+        text = environment.get(name, "0").strip()
+        if not text.isdecimal():
+            yield Problem(f"{name} is {text!r}, not {meaning}", value=text, suggestion=f"set it, or unset {name}")
+    port = environment.get("MASTER_PORT", "1").strip()
+    if asked.world != 1 and not (port.isdecimal() and 0 < int(port) < 2**16):
+        message = f"MASTER_PORT is {port!r}, not the number of a port"
+        yield Problem(message, value=port, suggestion="1 to 65535, free on the first node, the same on all nodes")
+
+
+def _left_over(asked: Asked, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield that a LOCAL_RANK, by which Lightning starts no processes, is of none that have been started together."""
+    rank, world = number_in(environment, "LOCAL_RANK"), asked.world
+    if rank is None or world is None or world == 1 or LAUNCHER in environment:
+        return
+    if "MASTER_PORT" in environment and number_in(environment, "WORLD_SIZE") == world and rank < (asked.devices or 0):
+        return
+    message = f"asks for {world} processes, and LOCAL_RANK={rank} says that they have been started, which they have not"
+    mend = "unset LOCAL_RANK: Lightning starts them itself then"
+    yield Problem(message, asked.place("devices"), "trainer::devices", asked.devices, mend)
+
+
+def _unsaid(rank: int | None, environment: Mapping[str, str]) -> str:
+    """Return what is not known of where the nodes are to meet; nothing where all of it is."""
+    needed = ["MASTER_PORT"] if not rank else ["MASTER_ADDR", "MASTER_PORT"]  # at the first node it is the node's own
+    missing = [name for name in needed if name not in environment]
+    if missing and not {"NODE_RANK", "MASTER_ADDR", "MASTER_PORT"} & environment.keys():
+        return "nothing here says where the first one is, and which one this is"
+    if missing:
+        return f"{' and '.join(missing)}, where they are to meet, {'is' if len(missing) == 1 else 'are'} not set"
+    host = environment.get("MASTER_ADDR", "")
+    return f"MASTER_ADDR={host} is no host that is known here" if host and found_host(host) is False else ""
+
+
+def _problem(asked: Asked, name: str, value: object, launch: Launch, right: int | None) -> Problem:
     path = f"trainer::{name}"
-    said = f"{value}" if _find(root, path) else f"not given, which is {value}"
+    said = f"{value}" if asked.find(path) else f"not given, which is {value}"
     mend = f"set {path} to {right}" if right else "let devices times num_nodes be as many"
     mend += f", or have {launch.by} start as many processes as the config asks for"
-    return Problem(f"is {said}, but {launch}", _place(root, name), path, value, mend)
+    return Problem(f"is {said}, but {launch}", asked.place(name), path, value, mend)
 
 
-# --- what the config says
-
-
-def _devices(root: Node) -> int | None:
-    """Return how many devices a node is to use; None where that is not said in so many words."""
-    accelerator, node = _find(root, "trainer::accelerator"), _find(root, "trainer::devices")
-    word = "auto" if accelerator is None else accelerator.value
-    if word not in ACCELERATORS:
-        return None
-    if node is None or node.value in (None, "auto"):
-        return 1 if word == "cpu" and (node is None or node.value == "auto") else None
-    if isinstance(node.value, list):
-        return len(node.value) if all(type(item.value) is int for item in node.value) else None
-    if isinstance(node.value, str) and node.value.isdecimal():
-        return int(node.value) or None
-    return node.value if type(node.value) is int and node.value > 0 else None
-
-
-def _spawns(value: object) -> bool:
-    """Tell whether a strategy's name, or a start method, is to spawn."""
-    return isinstance(value, str) and not is_reference(value, "@%$") and bool(_SPAWNING & set(value.split("_")))
-
-
-def _nodes(root: Node) -> int | None:
-    node = _find(root, "trainer::num_nodes")
-    if node is None:
-        return 1
-    return node.value if type(node.value) is int and node.value > 0 else None
-
-
-def _has_own_environment(root: Node) -> bool:
+def _has_own_environment(asked: Asked) -> bool:
     """Tell whether a config may bring a cluster environment or devices of its own."""
-    strategy, plugins = _find(root, "trainer::strategy"), _find(root, "trainer::plugins")
+    strategy, plugins = asked.find("trainer::strategy"), asked.find("trainer::plugins")
     if strategy is not None and isinstance(strategy.value, dict):
         if {"cluster_environment", "parallel_devices", "_args_"} & strategy.value.keys():
             return True
@@ -184,25 +187,6 @@ def _has_own_environment(root: Node) -> bool:
     return any("Environment" in str(item.plain()) or is_reference(item.value, "@%$") for item in given)
 
 
-def _find(root: Node, path: str) -> Node | None:
-    """Return the node at a path, behind references; None where there is none."""
-    at: Path = split(path)
-    try:
-        for _ in range(MAX_HOPS):
-            at, node = follow(root, at)
-            if not is_reference(node.value, "@"):
-                return node
-            at = absolute(str(node.value)[1:], at)
-    except (PathError, ConfigError):
-        pass
-    return None
-
-
-def _word(root: Node, path: str) -> object:
-    node = _find(root, path)
-    return None if node is None else node.value
-
-
-def _place(root: Node, name: str) -> Place | None:
-    node = _find(root, f"trainer::{name}") or _find(root, "trainer")
-    return node.place if node else None
+def _spawns(value: object) -> bool:
+    """Tell whether a strategy's name, or a start method, is to spawn."""
+    return isinstance(value, str) and not is_reference(value, "@%$") and bool(_SPAWNING & set(value.split("_")))

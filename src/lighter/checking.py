@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lighter.agreement import refuse, spawning
+from lighter.agreement import refuse, unstartable
 from lighter.config.check import check, in_file_order
 from lighter.config.compose import Config, compose, compose_what_can_be
 from lighter.errors import ConfigError, Problem
@@ -63,7 +63,7 @@ def _checked(config: Config, problems: list[Problem], stage: str | None, imports
         except ConfigError as error:
             problems += error.problems
     try:
-        problems += spawning(config)
+        problems += unstartable(config)
         problems += check(config, stage, imports=imports, told=tuple(problems))
     except ConfigError as error:  # its references expand to more than can be looked at
         problems += error.problems

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import errno
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -18,8 +17,9 @@ from types import ModuleType
 from typing import NoReturn
 
 from lighter import commands
-from lighter.errors import LighterError, RunError, UsageError, did_you_mean, own_frame
+from lighter.errors import LighterError, RunError, UsageError, did_you_mean
 from lighter.launch import tell
+from lighter.raised import what, where
 
 DONE, FAILED, USAGE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141  # the last two as shells say it
 
@@ -167,24 +167,12 @@ def _check_flags(name: str, module: ModuleType, arguments: list[str]) -> None:
 
 def _run_error(error: Exception) -> RunError:
     """Turn an exception of a run into one screen: what it is, and where in the user's code it came from."""
-    text, frame = _of_worker(str(error)) or (f"{type(error).__name__}: {error}", own_frame(error))
-    message = f"the run failed: {text}" + (f"\n  {frame}" if frame else "")
+    frame = where(error)
+    message = f"the run failed: {what(error)}" + (f"\n  {frame}" if frame else "")
     mend = UNWRITABLE.get(error.errno or 0) if isinstance(error, OSError) else None
     failure = RunError(message, suggestion=mend or "--debug shows more")
     failure.__cause__ = error
     return failure
-
-
-def _of_worker(text: str) -> tuple[str, str] | None:
-    """Return error and place out of what a DataLoader's worker sends: a traceback as text."""
-    _, marker, trace = text.partition("Original Traceback (most recent call last):\n")
-    if not marker:
-        return None
-    frames = re.findall(r'^  File "(.+)", line (\d+), in (.+)\n(?:    (\S.*)\n)?', trace, re.MULTILINE)
-    own = [frame for frame in frames if "site-packages" not in frame[0]] or frames
-    error = re.split(r"^(?:  File .*\n|    .*\n)+", trace, flags=re.MULTILINE)[-1].strip()
-    file, line, name, code = own[-1] if own else ("?", "?", "?", "")
-    return error, f"at {file}:{line} in {name}: {code}"
 
 
 def _fail(error: LighterError, *, debug: bool) -> int:

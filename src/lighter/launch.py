@@ -12,6 +12,7 @@ from typing import Literal
 from lighter.errors import LighterError, print_error
 
 INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which Lightning starts the processes
+LAUNCHER = "LIGHTER_LAUNCHER"  # variable that a rank sets for those that it starts, to what tells them of its death
 PORTS = 15000, 10000  # Lightning's for jobs of SLURM: the first, and how many
 STRIDE = 997  # between the ports of a job's steps: prime, and wide of the ports of the jobs next to it
 
@@ -59,8 +60,10 @@ def is_slurm(environment: Mapping[str, str] = os.environ) -> bool:
 
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:
     """Return which of its node's processes this is, as its launcher says."""
-    numbers = (number_in(environment, name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
-    return next((number for number in numbers if number is not None), 0)
+    rank, world = number_in(environment, "LOCAL_RANK"), number_in(environment, "WORLD_SIZE") or 0
+    if rank is not None and (rank < world or LAUNCHER in environment):  # else it is left over from another run
+        return rank
+    return number_in(environment, "SLURM_LOCALID") or 0
 
 
 def settle_port(environment: dict[str, str] | os._Environ[str] = os.environ) -> None:
@@ -91,6 +94,19 @@ def tell_torchrun(text: str, environment: Mapping[str, str] = os.environ) -> Non
                 json.dump({"message": message}, file)
         except OSError:
             return
+
+
+def found_host(host: str) -> bool | None:
+    """Tell whether there is a host of a name; None where nobody can be asked for it just now."""
+    import socket  # here, as most runs are of one node
+
+    try:
+        socket.getaddrinfo(host, None)
+    except UnicodeError:  # no name that a host could have
+        return False
+    except socket.gaierror as error:
+        return False if error.errno == socket.EAI_NONAME else None
+    return True
 
 
 def number_in(environment: Mapping[str, str], name: str) -> int | None:

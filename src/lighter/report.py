@@ -93,7 +93,8 @@ class Report:
             rows.append(("saved", saved))
         rows.append(("results", self._results))
         if trainer.interrupted and runner.stage == "fit":
-            rows.append(("go on", _next(runner, "fit", "--resume")))
+            again = "" if runner.signals.is_requeued else _next(runner, "fit", "--resume")
+            rows.append(("go on", again or "the job does, by itself"))
         elif best and _has_test(runner):
             rows.append(("test it", _next(runner, "test")))
         self._rows(rows)

@@ -50,6 +50,13 @@ KINDS: dict[str, Any] = {
 }
 
 
+class Ends(Noisy):
+    """A dataset that has nothing at any index."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        raise StopIteration
+
+
 class Lazy:
     """A batch sampler that draws at every batch, as those that make buckets do."""
 
@@ -330,3 +337,9 @@ def test_an_exact_loader_looks_like_the_given_one() -> None:
     assert (made.dataset, made.sampler, made.batch_sampler) == (given.dataset, given.sampler, given.batch_sampler)
     assert (made.batch_size, made.num_workers, len(made)) == (BATCH, 1, len(given))
     assert len(made.dataset[0]) == 2
+
+
+@pytest.mark.parametrize("batch", [BATCH, None])
+def test_a_dataset_that_raises_stop_iteration_does_not_end_the_epoch_without_a_word(batch: int | None) -> None:
+    with pytest.raises(RuntimeError, match="the dataset raised StopIteration at index"):
+        list(ExactLoader(loader(Ends(), batch_size=batch), SEED, lambda: 0))

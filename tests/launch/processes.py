@@ -32,6 +32,7 @@ RANKS = '''
 import hashlib
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -68,6 +69,10 @@ class Dies(pl.Callback):
             raise KeyError("no sample 17")
         if self.how == "exit":
             os._exit(3)
+        if self.how == "leave":
+            os._exit(0)
+        if self.how == "ask":
+            sys.exit("going away")
         if self.how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(1000)

@@ -12,6 +12,7 @@ from lighter.agreement import contradictions, spawning
 from lighter.cli import main
 from lighter.config import compose
 from lighter.launch import launched, local_rank, settle_port
+from lighter.mesh import misfits
 from workspace import workspace  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -79,8 +80,37 @@ def found(environment: dict[str, str], *overrides: str) -> list[str]:
         (
             {"NODE_RANK": "1", "MASTER_PORT": "29500"},
             ("num_nodes=2",),
-            ["trainer::num_nodes: asks for 2 nodes, and nothing here says where the first one is"],
+            ["trainer::num_nodes: asks for 2 nodes, and MASTER_ADDR, where they are to meet, is not set"],
         ),
+        (
+            {"NODE_RANK": "0", "MASTER_ADDR": "10.0.0.1"},
+            ("num_nodes=2",),
+            ["trainer::num_nodes: asks for 2 nodes, and MASTER_PORT, where they are to meet, is not set"],
+        ),
+        (
+            PLACE | {"NODE_RANK": "1", "MASTER_ADDR": "no..host"},
+            ("num_nodes=2",),
+            ["trainer::num_nodes: asks for 2 nodes, and MASTER_ADDR=no..host is no host that is known here"],
+        ),
+        (
+            PLACE | {"NODE_RANK": "abc"},
+            ("num_nodes=2",),
+            ["None: NODE_RANK is 'abc', not the number of a node"],
+        ),
+        (PLACE | {"NODE_RANK": "-1"}, ("num_nodes=2",), ["None: NODE_RANK is '-1', not the number of a node: 0, 1, …"]),
+        (PLACE | {"MASTER_PORT": "abc"}, ("num_nodes=2",), ["None: MASTER_PORT is 'abc', not the number of a port"]),
+        ({"MASTER_PORT": "80000"}, ("devices=2",), ["None: MASTER_PORT is '80000', not the number of a port"]),
+        (
+            {"LOCAL_RANK": "0"},
+            ("devices=2",),
+            ["trainer::devices: asks for 2 processes, and LOCAL_RANK=0 says that they have been started, which they "],
+        ),
+        (
+            {"LOCAL_RANK": "1", "WORLD_SIZE": "1", "MASTER_PORT": "29500"},
+            ("devices=2",),
+            ["trainer::devices: asks for 2 processes, and LOCAL_RANK=1 says that they have been started, which they "],
+        ),
+        ({"LOCAL_RANK": "one"}, ("devices=2",), ["None: LOCAL_RANK is 'one', not the number of a process of its node"]),
         (PLACE | {"NODE_RANK": "2"}, ("num_nodes=2",), ["trainer::num_nodes: asks for 2 nodes, and NODE_RANK=2 says"]),
         (PLACE | {"NODE_RANK": "1"}, (), ["trainer::num_nodes: asks for 1 node, and NODE_RANK=1 says that this is "]),
     ],
@@ -104,6 +134,12 @@ def test_what_contradicts_the_environment_is_found(
         (PLACE, ("num_nodes=2", "devices=2")),  # the first node may leave its number out
         ({"MASTER_PORT": "29500", "NODE_RANK": "0"}, ("num_nodes=2",)),  # and where it is
         (PLACE | {"NODE_RANK": "1"}, ("num_nodes=2",)),
+        ({"LOCAL_RANK": "0"}, ()),  # of one process it says nothing
+        (
+            {"LOCAL_RANK": "0", "LIGHTER_LAUNCHER": ""},
+            ("devices=2",),
+        ),  # a second run of one process
+        ({"MASTER_PORT": "none"}, ()),
         ({"OMPI_COMM_WORLD_SIZE": "2"}, ("num_nodes=2",)),
         ({}, ("num_nodes=$1 + 1",)),
         ({}, ("num_nodes=2", "plugins=[{_target_: KubeflowEnvironment}]")),
@@ -174,6 +210,58 @@ def test_ranks_that_an_expression_spawns_are_refused_once_the_trainer_is_built(
     assert not Path("logs").exists()
 
 
+def mesh(**sizes: object) -> str:
+    given = "".join(f", {name}: {size}" for name, size in sizes.items())
+    return f"strategy={{_target_: pytorch_lightning.strategies.ModelParallelStrategy{given}}}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ("devices=4", mesh(data_parallel_size=2, tensor_parallel_size=1)),
+            "trainer::strategy::data_parallel_size: data_parallel_size 2 times tensor_parallel_size 1 is 2, but "
+            "devices 4 times num_nodes 1 is 4 let the two be 4 together, or leave both out",
+        ),
+        (
+            ("devices=2", "num_nodes=2", mesh(tensor_parallel_size=4, data_parallel_size="auto")),
+            "trainer::strategy::tensor_parallel_size: data_parallel_size 2 times tensor_parallel_size 4 is 8, but ",
+        ),
+        (
+            ("devices=1", mesh(data_parallel_size=2, tensor_parallel_size=1)),
+            "num_nodes 1 is 1 on one device leave the strategy out: '~trainer::strategy'",
+        ),
+    ],
+)
+def test_a_mesh_of_another_size_than_there_are_processes_is_refused(
+    overrides: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [f"trainer::{override}" for override in overrides]
+    for command in (["check", "--no-import"], ["check", "--stage=fit"], ["fit"], ["test", "--no-check"]):
+        assert main([command[0], "config.yaml", *given, *command[1:]]) == 2
+        printed = capsys.readouterr()
+        said = " ".join((printed.out + printed.err).split())
+        assert said.startswith("override 'trainer::strategy=")
+        assert expected in said
+    assert not Path("logs").exists()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("devices=4", mesh(data_parallel_size=2, tensor_parallel_size=2)),
+        ("devices=4", "num_nodes=2", mesh()),
+        ("devices=4", "num_nodes=2", mesh(data_parallel_size=2)),
+        ("devices=4", mesh(data_parallel_size="$1 + 2")),
+        ("devices=$2", mesh(data_parallel_size=3)),
+        ("devices=auto", "accelerator=gpu", mesh(data_parallel_size=3)),
+        ("devices=2", "strategy={_target_: project.parts.Own, data_parallel_size: 3}"),
+    ],
+)
+def test_a_mesh_that_may_fit_is_left_to_lightning(overrides: tuple[str, ...]) -> None:
+    assert misfits(compose("config.yaml", [f"trainer::{override}" for override in overrides])) == []
+
+
 @pytest.mark.parametrize("strategy", ["ddp", "ddp_fork", "'@::missing'", "[spawn]", "deepspeed_stage_2"])
 def test_ranks_that_are_not_spawned_are_left_alone(strategy: str) -> None:
     assert spawning(compose("config.yaml", [f"trainer::strategy={strategy}"])) == []
@@ -202,6 +290,7 @@ def test_only_the_first_rank_of_a_node_tells_what_all_of_them_find(
     for rank, lines in ((0, 1), (1, 0)):
         monkeypatch.setenv("RANK", str(2 + rank))  # of the second node
         monkeypatch.setenv("LOCAL_RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "4")
         assert main(["fit", "config.yaml", "system::modl=2", "--no-check"]) == 2
         assert capsys.readouterr().err.count("'modl' is not a known argument") == lines
 
@@ -223,6 +312,8 @@ def test_what_the_environment_says_is_read_as_it_is_meant() -> None:
     assert str(launched(torchrun(2, 4))) == "torchrun has started 8 processes on 2 nodes"
     assert launched(srun(1, 2, SLURM_NTASKS="many")) is None
     assert launched({}) is None
-    assert local_rank({"LOCAL_RANK": "1", "SLURM_LOCALID": "0"}) == 1
+    assert local_rank({"LOCAL_RANK": "1", "WORLD_SIZE": "2", "SLURM_LOCALID": "0"}) == 1
+    assert local_rank({"LOCAL_RANK": "1", "LIGHTER_LAUNCHER": ""}) == 1, "Lightning takes WORLD_SIZE away at the end"
+    assert local_rank({"LOCAL_RANK": "1"}) == 0, "it is left over, and what is wrong has to be told"
     assert local_rank({"SLURM_LOCALID": "3"}) == 3
     assert local_rank({}) == 0

@@ -11,10 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
+from loguru import logger
+from torch import distributed
 from torch._C._distributed_c10d import TCPStore
 
 from lighter.launch import tell_torchrun
+from lighter.peers import meeting
 from lighter.peers.failure import is_echo, lost
+from lighter.peers.meeting import Waiting
+from lighter.peers.place import told_places
 from workspace import workspace  # noqa: F401 - a fixture
 
 from .processes import (
@@ -69,22 +75,25 @@ def assert_no_echo(*texts: str) -> None:
         ("on_train_batch_start", "kill"),
         ("on_validation_batch_start", "exit"),
         ("on_save_checkpoint", "error"),
+        ("on_fit_start", "ask"),
         ("teardown", "error"),  # when the first rank has nothing left to do but to wait
     ],
 )
 def test_a_rank_of_another_node(hook: str, how: str) -> None:
     environments = [node | {"DIES": f"1 {hook} {how}"} for node in nodes()]
-    assert statuses(forked(*TWO_NODES, environments=environments)) == [1, {"error": 1, "exit": 3, "kill": -9}[how]]
+    status = {"error": 1, "exit": 3, "kill": -9, "ask": 1}[how]
+    assert statuses(forked(*TWO_NODES, environments=environments)) == [1, status]
     assert since_it_died() < SOON
-    text = f"rank 1 failed: {ERROR}" if how == "error" else "another rank has ended without a word"
+    error = {"error": ERROR, "ask": "SystemExit: going away"}.get(how)
+    text = f"rank 1 failed: {error}" if error else "another rank has ended without a word"
     assert record().status == "failed"
     assert (record().error or "").startswith(text) or text in (record().error or "")
     assert text in printed(0)
     assert printed(0).count("\n") < 12
     assert "  done  " not in printed(0)
     assert_no_echo(printed(0), printed(1))
-    if how == "error":
-        assert f"the run failed: {ERROR}\n  at " in printed(1)
+    if error:
+        assert f"the run failed: {error}\n  at " in printed(1)
 
 
 def test_the_first_rank() -> None:
@@ -103,7 +112,8 @@ def test_what_a_node_cannot_build_is_told_to_those_that_wait_for_it(broken: int)
     override = "system::dataloaders::train::dataset={_target_: project.ranks.Broken}"
     assert statuses(forked(*TWO_NODES, f"={override}", environments=environments))[1 - broken] == 1
     assert "the disk of this node is gone" in printed(broken)
-    assert f"rank {broken} failed: BuildError" in printed(1 - broken)
+    assert f"rank {broken} failed: override '=system::dataloaders" in printed(1 - broken)
+    assert "BuildError" not in printed(0) + printed(1)
     assert "the disk of this node is gone" in printed(1 - broken)
     if broken == 1:
         assert record().status == "failed"
@@ -128,6 +138,8 @@ def test_a_rank_that_hangs_is_not_waited_for_longer_than_the_timeout_says() -> N
     assert "no answer from another rank" in printed(0)
     assert "rank 0 failed: no answer from another rank" in printed(1)
     assert "no answer from another rank" in (record().error or "")
+    for said in (printed(0), printed(1), record().error or ""):
+        assert "; ranks 0, 1 are in batch 0 of epoch 0" in " ".join(said.split())
 
 
 def test_ranks_with_different_numbers_of_batches_say_where_they_are() -> None:
@@ -148,16 +160,19 @@ def test_ranks_of_one_process_each_forked() -> None:
     assert f"error: rank 1 failed: {ERROR}\n  at " in printed(0)
     assert (record().error or "").startswith(f"rank 1 failed: {ERROR}")
     assert_no_echo(printed(0))
+    assert "stopping" not in printed(0), "nobody has told it to"
+    assert "Terminating" not in printed(0)
 
 
-def test_ranks_that_a_command_has_started() -> None:
+@pytest.mark.parametrize(("how", "end"), [("kill", "was killed by SIGKILL"), ("leave", "ended with status 0")])
+def test_ranks_that_a_command_has_started(how: str, end: str) -> None:
     command = ("lighter", "fit", *SOURCES, "trainer::devices=2", "trainer::strategy=ddp")
-    process = started(*command, DIES="1 on_train_batch_start kill")
+    process = started(*command, DIES=f"1 on_train_batch_start {how}")
     out, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1, out
     assert since_it_died() < SOON
-    assert out.splitlines()[-1] == "error: rank 1 was killed by SIGKILL"
-    assert (record().status, record().error) == ("failed", "rank 1 was killed by SIGKILL")
+    assert out.splitlines()[-1] == f"error: rank 1 {end}"
+    assert (record().status, record().error) == ("failed", f"rank 1 {end}")
     assert_no_echo(out)
 
 
@@ -237,6 +252,31 @@ def test_torchrun_reports_the_error_and_not_its_echo() -> None:
     assert record().error == f"rank 1 failed: {ERROR}"
     report = out[out.index("Root Cause") :]
     assert ERROR in report
+
+
+def test_those_that_wait_say_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    waiting, said = Waiting(pl.Trainer(accelerator="cpu", devices=2, num_nodes=2, logger=False)), list[str]()
+    number = logger.add(lambda message: said.append(message.record["message"]))
+    waiting.tell()
+    assert said == []
+    monkeypatch.setattr(meeting, "SILENT", 0.0)
+    waiting.tell()
+    waiting.tell()
+    logger.remove(number)
+    assert said == ["waiting for the other ranks at 127.0.0.1:29500 (2 nodes, up to 30 min)"]
+
+
+def test_where_ranks_are_is_told_of_those_at_one_place_together() -> None:
+    places = dict.fromkeys(range(6), "batch 3 of epoch 1") | {6: "the validation in epoch 1"}
+    assert told_places(places) == (
+        "; ranks 0, 1, 2, 3, … are in batch 3 of epoch 1; rank 6 is in the validation in epoch 1"
+    )
+
+
+def test_ranks_that_do_not_come_are_no_silence() -> None:
+    absent = distributed.DistStoreError("Timed out after 5 seconds waiting for clients. 1/2 clients joined.")
+    assert lost(absent) == "only 1 of 2 ranks came within the timeout of the strategy"
 
 
 def test_an_error_of_the_users_own_is_no_echo_though_it_reads_like_one() -> None:

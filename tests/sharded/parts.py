@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.fsdp._flat_param import FlatParamHandle
 from torch.distributed.tensor import Replicate
@@ -204,6 +204,10 @@ def nothing(model: nn.Module, device_mesh: Any) -> None:
     pass
 
 
+def narrow(model: nn.Module) -> None:
+    """Take less than a plan is given."""
+
+
 def number(model: nn.Module, device_mesh: Any) -> int:
     return 7
 
@@ -302,6 +306,18 @@ class Pretrained(Net):
         self.load_state_dict(weights)
 
 
+class Attentive(nn.Sequential):
+    """A model with attention, for which a batch is a sequence."""
+
+    def __init__(self) -> None:
+        layers = (
+            nn.Linear(FEATURES, HIDDEN),
+            nn.TransformerEncoderLayer(HIDDEN, 2, HIDDEN, dropout=0.0, batch_first=True),
+            nn.Linear(HIDDEN, CLASSES),
+        )
+        super().__init__(*layers)
+
+
 class Deeper(Net):
     """As the model, with a layer more, and one of another shape."""
 
@@ -326,6 +342,13 @@ class OfOneRank(Net):
     def __init__(self) -> None:
         torch.manual_seed(os.getpid())
         super().__init__()
+
+
+class Uneven(nn.Sequential):
+    """A model that is wider on the second rank."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(FEATURES, HIDDEN), nn.Linear(HIDDEN, CLASSES + distributed.get_rank()))
 
 
 class Weighted(nn.Module):

@@ -30,6 +30,7 @@ from .parts import (
     Net,
     OfOneRank,
     Points,
+    Uneven,
     plan,
     run,
     shard,
@@ -61,8 +62,9 @@ def callback(name: str, **arguments: object) -> str:
         ([*WAYS["mesh"], plan("number")], "number returned 7; a plan returns a model, or None"),
         ([*WAYS["mesh"], plan("shard_one")], "model.2.weight and 3 more are not sharded over data_parallel"),
         (FOUR, "model.0.weight and 5 more are not sharded over data_parallel"),
-        ([*WAYS["mesh"], EMPTY, model("Scaled")], "with empty_init nothing would set scale of Scale"),
-        ([*WAYS["fsdp"], EMPTY, model("Scaled")], "with empty_init nothing would set scale of Scale"),
+        ([*WAYS["mesh"], plan("narrow")], r"cannot be called with \(model, device_mesh\): too many positional argum"),
+        ([*WAYS["mesh"], EMPTY, model("Scaled")], r"with empty_init nothing would set scale of 5 \(Scale\)"),
+        ([*WAYS["fsdp"], EMPTY, model("Scaled")], r"with empty_init nothing would set scale of 5 \(Scale\)"),
         ([*WAYS["fsdp"], EMPTY, model("Tied")], "2.weight and 3.weight would no longer be one parameter"),
         ([*WAYS["mesh"], EMPTY, model("Pretrained")], "the model loads weights while it is built"),
         (
@@ -168,10 +170,10 @@ def trainer(strategy: Any) -> pl.Trainer:
     )
 
 
-def without_a_seed() -> System:
+def without_a_seed(model: type[nn.Module] = OfOneRank) -> System:
     """Return a System whose model each rank builds in its own way."""
     return System(
-        OfOneRank,
+        model,
         dataloaders={"train": DataLoader(Points(), batch_size=4)},
         criterion=nn.CrossEntropyLoss(),
         optimizer=lambda system: torch.optim.SGD(system.parameters(), lr=0.1),
@@ -183,6 +185,13 @@ def without_a_seed() -> System:
 def test_ranks_that_build_different_models_are_told_to_take_a_seed(strategy: Forked) -> None:
     with pytest.raises(Exception, match=r"the ranks have built different models: 0.weight differs\n  give the config"):
         trainer(strategy).fit(without_a_seed())
+
+
+@pytest.mark.parametrize("strategy", [mesh(), ForkedFSDP(), ForkedDDP()])
+def test_ranks_that_build_models_of_other_shapes_are_told_which(strategy: Forked) -> None:
+    uneven = r"different models: 1.weight is \[4, 8\] on rank 1 and \[3, 8\] on the first\n  build it from the config"
+    with pytest.raises(Exception, match=uneven):
+        trainer(strategy).fit(without_a_seed(Uneven))
 
 
 @pytest.mark.parametrize(

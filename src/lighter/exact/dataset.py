@@ -50,14 +50,19 @@ class SeededDataset(Dataset[Any]):
         return len(self.dataset)
 
     def _load(self, drawn: Drawn, load: Callable[[Any], Any]) -> Any:
-        self._seed(drawn.seed)
-        loaded = load(drawn.index)
+        loaded = self._load_once(drawn, load)
         if drawn.doubted:
-            self._seed(drawn.seed)
-            first, loaded = loaded, load(drawn.index)
+            first, loaded = loaded, self._load_once(drawn, load)
             if not _same(first, loaded):
                 warn(HAS_HIDDEN_RANDOMNESS, self.dataset)
         return loaded
+
+    def _load_once(self, drawn: Drawn, load: Callable[[Any], Any]) -> Any:
+        self._seed(drawn.seed)
+        try:
+            return load(drawn.index)
+        except StopIteration as error:  # which would pass for the end of the loader
+            raise RuntimeError(f"the dataset raised StopIteration at index {drawn.index}") from error
 
     def _sample(self, index: Any) -> Any:
         return self.dataset[index]

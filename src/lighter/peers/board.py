@@ -16,6 +16,7 @@ from lighter.errors import LighterError, RankError, shorten
 from lighter.launch import is_torchrun
 from lighter.peers.neighbours import Neighbours
 from lighter.peers.store import Store
+from lighter.raised import what
 
 LEAVE = 2.0  # seconds that the first rank stays for the others to hear of its failure
 UNMET = 30.0  # seconds that a rank spends at most on telling those that it has not met yet
@@ -34,6 +35,7 @@ class Board:
         self._store: Store | None = None
         self._reaching = threading.Lock()
         self._has_heard = False
+        self._places: dict[int, str] = {}  # where in the data ranks were as one did not answer
         self.neighbours = Neighbours(trainer, self._prefix, self._reached)
 
     @property
@@ -67,7 +69,7 @@ class Board:
 
     def tell_error(self, error: Exception, limit: float = LEAVE) -> Exception:
         """Tell the others of an error of this rank's own, and return it; unless another rank has told them the same."""
-        own = f"{type(error).__name__}: {shorten(str(error), SHOWN)}"
+        own = shorten(what(error), SHOWN)
         first = self.tell_own(own, limit)
         if self._is_own(first) or not first.endswith(f" failed: {own}"):
             return error
@@ -78,9 +80,12 @@ class Board:
 
     def tell_unmet(self, error: Exception) -> Exception:
         """Tell the others as soon as they can be reached; the first rank keeps the store in which they look."""
-        logger.info(f"rank {self._trainer.global_rank} failed, and tells the others")
-        until = time.monotonic() + UNMET
+        began, is_told = time.monotonic(), False
+        until = began + UNMET
         while self._reached() is None and time.monotonic() < until:
+            if not is_told and time.monotonic() > began + LEAVE:
+                is_told = True
+                logger.info(f"rank {self._trainer.global_rank} failed, and waits for the others, to tell them")
             if self._trainer.global_rank == 0:
                 environment = self._trainer._accelerator_connector.cluster_environment
                 self._store = Store.kept(environment.main_port)
@@ -93,6 +98,21 @@ class Board:
         if store is not None and not self._has_heard:
             self._has_heard = True
             store.add(f"{self._prefix}/heard", 1)
+
+    def places(self, own: str, limit: float) -> dict[int, str]:
+        """Say where in the data this rank is, and return where all are that have said so, within `limit` seconds."""
+        rank, ranks = self._trainer.global_rank, range(self._trainer.world_size)
+        store, until = self._reached(), time.monotonic() + limit
+        self._places.setdefault(rank, own)
+        if store is not None:
+            store.claim(f"{self._prefix}/place/{rank}", own)
+        while store is not None:
+            said = {other: store.read(f"{self._prefix}/place/{other}") for other in ranks if other not in self._places}
+            self._places |= {other: place for other, place in said.items() if place}
+            if all(said.values()) or store.is_lost or time.monotonic() > until:
+                break
+            time.sleep(0.1)
+        return dict(sorted(self._places.items()))
 
     def share(self, folder: Path | None) -> Path | None:
         """Say where the run is recorded, as the first rank knows, and return what it has said."""

@@ -10,7 +10,6 @@ import pytorch_lightning as pl
 from lighter.peers.store import Store
 from lighter.runs.record.process import began
 
-LAUNCHER = "LIGHTER_LAUNCHER"  # the signature of the rank that has started this one
 GONE = "gone"  # in place of a signature: the rank has ended, in words if it failed
 
 
@@ -29,8 +28,13 @@ class Neighbours:
 
     def go(self) -> None:
         """Sign off: nobody needs to wonder what has ended this rank."""
-        if self._own and (store := self._reached()):
+        if store := self._reached():
             store.change(self._key(self._trainer.global_rank), self._own, GONE)
+
+    def has_gone(self, rank: int) -> bool:
+        """Tell whether another rank has signed off."""
+        store = self._reached()
+        return store is not None and store.read(self._key(rank)) == GONE
 
     def dead(self) -> int | None:
         """Return a rank of this node that is dead and has not signed off; None where none is seen."""

@@ -6,13 +6,14 @@ wait for it in a collective learn at best that a connection was closed, and on G
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,13 +27,16 @@ from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from lighter.errors import RankError, RunError
-from lighter.launch import tell
+from lighter.launch import LAUNCHER, tell
 from lighter.peers.board import END, LEAVE, Board
-from lighter.peers.failure import DIED, NO_ANSWER, STOPPED, ended, is_echo, lost, of_process
-from lighter.peers.neighbours import LAUNCHER, has_died, signature
+from lighter.peers.failure import DIED, NO_ANSWER, STOPPED, ended, exits_fail, is_echo, lost, of_process
+from lighter.peers.meeting import Waiting
+from lighter.peers.neighbours import has_died, signature
+from lighter.peers.place import place_of, told_places
 
 POLL = 0.5  # seconds between two looks at the others
 GRACE = 10.0  # seconds in which a rank may end by itself once another has failed
+PLACES = 1.5  # seconds in which ranks that can should say where they are
 ECHO = 3.0  # seconds in which the cause of a lost connection should show
 
 _TOLD = (RankError.status, 130, 143)  # statuses of a forked rank that has told why, or was asked to end
@@ -68,7 +72,8 @@ class Peers:
             RankError: another rank has told them the same.
         """
         try:
-            yield
+            with exits_fail():
+                yield
         except Exception as error:
             told = self._board.tell_unmet(error) if self._is_expected else error
             if told is error:
@@ -82,9 +87,10 @@ class Peers:
         Raises:
             RankError: it is another rank that failed.
         """
+        logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # which tells of what is told here
         launcher = self._trainer.strategy.launcher
         if launcher is None:
-            with self._taking_part() if self._trainer.world_size > 1 else nullcontext():
+            with self._taking_part() if self._trainer.world_size > 1 else exits_fail():
                 yield
             return
         launch = type(launcher).launch
@@ -123,7 +129,8 @@ class Peers:
         watch = threading.Thread(target=self._watch, name="lighter-peers", daemon=True)
         watch.start()
         try:
-            yield
+            with exits_fail():
+                yield
         except Exception as error:
             self._leave()
             found = self._behind(error)
@@ -162,8 +169,9 @@ class Peers:
             return self._echo()
         if text is None:
             return self._board.tell_error(error)
-        text += self._where(text)
+        self._places(text, 0)  # for the others, to whom the store may be lost after this
         self._board.tell_own(text)
+        text += self._places(text)
         in_fit = self._trainer.state.fn == TrainerFn.FITTING and not self._trainer.sanity_checking
         return RankError(text) if in_fit else RunError(text)  # elsewhere a signal lets ranks end without a word
 
@@ -178,21 +186,20 @@ class Peers:
         """Return what this rank ends with as another has failed; of the node's first rank's death the second tells."""
         if self._stopped is not None:
             return SIGTERMException(self._stopped)
-        error, local_rank = RankError(self._cause + self._where(self._cause)), self._trainer.local_rank
+        error, local_rank = RankError(self._cause + self._places(self._cause)), self._trainer.local_rank
         error.is_everyones = not (local_rank == 1 and self._cause == self._death(self._trainer.global_rank - 1))
         return error
 
-    def _where(self, failure: str) -> str:
-        """Return where in the data this rank is, if that may be what is wrong."""
-        trainer = self._trainer
+    def _places(self, failure: str, limit: float = PLACES) -> str:
+        """Return where in the data the ranks are, if that may be what is wrong."""
         if NO_ANSWER not in failure:
             return ""
-        batch = f"batch {trainer.fit_loop.batch_idx} of epoch {trainer.current_epoch}"
-        return f"; rank {trainer.global_rank} is in {batch if trainer.training else trainer.state.stage}"
+        return told_places(self._board.places(place_of(self._trainer), limit))
 
     # --- looking at the others
 
     def _watch(self) -> None:
+        waiting = Waiting(self._trainer)
         while not self._over.is_set():
             self._board.neighbours.come()
             self._share_folder()
@@ -201,9 +208,11 @@ class Peers:
                 if not distributed.is_initialized():  # it waits for those that do not come
                     self._end_process()
                 self._board.hear()
+                self._places(self._cause, 0)  # for the others, who cannot ask a rank that hangs
                 if not self._over.wait(GRACE):
                     self._end_process()
                 return
+            waiting.tell()
             self._over.wait(POLL)
 
     def _share_folder(self) -> None:
@@ -215,12 +224,13 @@ class Peers:
         if told := self._board.told():
             return told
         for number, process in enumerate(self._children(), 1):
-            if status := process.poll():
+            rank, status = self._trainer.global_rank + number, process.poll()
+            if status or (status == 0 and not self._board.neighbours.has_gone(rank)):
                 self._stopped = STOPPED.get(status)
-                return self._board.tell(f"rank {self._trainer.global_rank + number} {ended(status)}")
+                return self._board.tell(f"rank {rank} {ended(status)}")
         if died := self._died():
             return self._board.tell(died)
-        return self._death(0) if self._board.is_lost else ""
+        return self._death(0) if self._board.is_lost and self._trainer.global_rank else ""
 
     def _died(self) -> str:
         """Return that a rank of this node is dead and has not said why; those that one has started leave it to that."""

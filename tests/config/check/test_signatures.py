@@ -353,6 +353,7 @@ MODULES = classes(torch.nn, base=torch.nn.Module)
 TRANSFORMS = classes(v2, base=torch.nn.Module)
 METRICS = classes(torchmetrics, torchmetrics.classification, base=torchmetrics.Metric)
 CALLBACKS = classes(pl.callbacks, base=pl.Callback)
+KEEPING = (pl.strategies.DDPStrategy, pl.strategies.FSDPStrategy)  # which refuse what they wrap with later
 LIGHTNING = [
     pl.Trainer,
     pl.LightningModule,
@@ -434,6 +435,8 @@ def test_what_is_refused_is_refused_by_the_call_and_what_is_named_is_not(
     closed = [target for target in made if not signature(target).open]
     assert len(closed) >= least * len(made)
     for target in closed:
+        if isinstance(target, type) and issubclass(target, KEEPING):
+            continue
         found = signature(target)
         args, needed = required(found)
         raised = refusal(target, *args, **needed, zzz_nonsense=1)
@@ -484,6 +487,32 @@ def test_metrics_are_seen_through_to_their_base() -> None:
     mean = signature(torchmetrics.MeanMetric)
     assert {"nan_strategy", "compute_on_cpu"} <= mean.named.keys()
     assert [found.open, mean.open] == [False, False]
+
+
+def test_a_strategy_takes_what_it_wraps_the_model_with() -> None:
+    """A subclass may wrap the model in something else."""
+
+    class Plain(pl.strategies.DDPStrategy):
+        def __init__(self, wait: int = 0, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+
+    class Other(pl.strategies.FSDPStrategy):
+        def _setup_model(self, model: Any) -> Any:
+            return model
+
+    for kind in (pl.strategies.DDPStrategy, Plain):
+        found = signature(kind)
+        assert {
+            "find_unused_parameters",
+            "static_graph",
+            "gradient_as_bucket_view",
+            "start_method",
+        } <= found.named.keys()
+        assert not {"find_unused_params", "module", "device_ids"} & found.named.keys()
+        assert [found.open, found.required] == [False, set()]
+    found = signature(pl.strategies.FSDPStrategy)
+    assert {"auto_wrap_policy", "mixed_precision", "use_orig_params", "ignored_modules"} <= found.named.keys()
+    assert [found.open, signature(Other).open] == [False, True]
 
 
 def test_a_subclass_of_system_takes_what_a_system_takes() -> None:

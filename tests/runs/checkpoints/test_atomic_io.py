@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -79,10 +81,25 @@ def test_a_file_that_may_not_grow_is_a_clear_error(tmp_path: Path) -> None:
     with no_file_larger_than(1_000_000), pytest.raises(RunError, match="File too large") as raised:
         AtomicCheckpointIO().save_checkpoint(LARGE, tmp_path / "a.ckpt")
     assert f"the checkpoint '{tmp_path}/a.ckpt' cannot be written" in str(raised.value)
-    assert "it needs 4.0 MB" in str(raised.value)
-    assert "earlier checkpoints are whole" in str(raised.value)
+    assert str(raised.value).endswith(
+        "File too large (it needs 4.0 MB); earlier checkpoints are whole\n"
+        "  raise the limit on the size of a file (ulimit -f), and go on with --resume"
+    )
     assert names(tmp_path) == ["a.ckpt"]
     assert (tmp_path / "a.ckpt").read_bytes() == before
+
+
+def test_what_is_needed_is_what_the_file_would_take(tmp_path: Path) -> None:
+    checkpoint = {**SMALL, "lines": [f"line {number}" for number in range(5000)]}
+    AtomicCheckpointIO().save_checkpoint(checkpoint, tmp_path / "a.ckpt")
+    size = (tmp_path / "a.ckpt").stat().st_size
+    with no_file_larger_than(1000), pytest.raises(RunError, match=f"it needs {size / 1e3:,.1f} kB"):
+        AtomicCheckpointIO().save_checkpoint(checkpoint, tmp_path / "b.ckpt")
+
+
+def test_a_quota_is_no_full_disk(tmp_path: Path) -> None:
+    error = failure_of(tmp_path / "a.ckpt", OSError(errno.EDQUOT, "Disk quota exceeded"), SMALL)
+    assert re.search(r"exceeded \(it needs [\d.]+ kB\); earlier .*\n  make room within your quota, and go", str(error))
 
 
 def test_a_file_that_torch_cannot_write_to_its_end_is_a_clear_error(tmp_path: Path) -> None:

@@ -67,12 +67,31 @@ def test_a_truncated_checkpoint_is_named(checkpoint: Path) -> None:
     assert refused(checkpoint) == "is cut short: its end is missing"
 
 
-def test_a_checkpoint_in_which_a_bit_has_changed_is_named(checkpoint: Path) -> None:
+def damage(checkpoint: Path) -> None:
+    """Change a bit of its weights."""
     content = bytearray(checkpoint.read_bytes())
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]["model.weight"]
     content[content.index(weights.numpy().tobytes())] ^= 1
     checkpoint.write_bytes(content)
+
+
+def test_a_checkpoint_in_which_a_bit_has_changed_is_named(checkpoint: Path) -> None:
+    damage(checkpoint)
     assert refused(checkpoint).startswith("is damaged: Bad CRC-32")
+
+
+def test_only_the_first_rank_of_a_node_reads_all_of_a_checkpoint(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage(checkpoint)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    check_checkpoint(checkpoint)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert refused(checkpoint).startswith("is damaged")
+    os.truncate(checkpoint, checkpoint.stat().st_size - 100)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert refused(checkpoint).startswith("is cut short")
 
 
 def test_a_zip_that_torch_did_not_write_is_named() -> None:

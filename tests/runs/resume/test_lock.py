@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +49,23 @@ def test_a_run_that_another_process_has_ended_in_between_is_read_again(
     found = find_resumed(pl.Trainer(logger=False, max_epochs=3), compose("run"))
     assert isinstance(found, Done)
     assert found.run.epochs == 3
+
+
+def test_a_run_that_is_being_gone_on_with_names_the_process_that_holds_it(run: Run) -> None:
+    write_run(Path("run"), replace(run, process=DEAD))
+    code = (
+        "import sys, pathlib; from lighter.runs.resume.lock import Lock; Lock(pathlib.Path('run')).take();"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(RunError, match=rf"is still running \(process {other.pid} on {socket.gethostname()}\)"):
+            find_resumed(pl.Trainer(logger=False), compose("run"))
+        Path("run/.lock").write_text("")  # as earlier versions left it
+        with pytest.raises(RunError, match=r"is still running\n"):
+            find_resumed(pl.Trainer(logger=False), compose("run"))
+        other.communicate(b"")
 
 
 @pytest.mark.usefixtures("run")

@@ -45,7 +45,9 @@ def names() -> list[str]:
 
 def test_sigterm_saves_the_step_it_hits_and_says_how_to_go_on(capfd: pytest.CaptureFixture[str]) -> None:
     assert fit(end="on_train_batch_start 6 SIGTERM") == 143
-    run, out = read_run(FIRST), said(capfd.readouterr().out)
+    printed = capfd.readouterr()
+    run, out = read_run(FIRST), said(printed.out)
+    assert "stopping after this step, to save it\n" in printed.err, "who cannot press Ctrl-C need not know of it"
     assert (run.status, run.error, run.steps) == ("interrupted", "SIGTERM", 7)
     assert "interrupted-epoch=1-step=7.ckpt" in names()
     assert "checkpoints/interrupted-epoch=1-step=7.ckpt" in [item.path for item in run.checkpoints]
@@ -182,7 +184,9 @@ def test_slurms_signal_saves_requeues_the_job_and_the_next_start_goes_on(
     assert fit("--resume", end="on_train_batch_start 6 SIGUSR1", environment=slurm) == 143
     assert Path("asked").read_text() == "requeue 4711\n"
     told = "requeued the job 4711" if works else "SLURM did not requeue the job 4711: no such job"
-    assert told in said(capfd.readouterr().err)
+    printed = capfd.readouterr()
+    assert told in said(printed.err)
+    assert ("go on the job does, by itself" in said(printed.out)) is works
     assert not list(Path().glob("hpc_ckpt*")), "Lightning's own handler is not at work"
     assert fit("--resume", environment=slurm) == 0
     assert [item.step for item in read_run(FIRST).resumed] == [7]

@@ -12,6 +12,7 @@ from lighter.config.check.kinds import check_kinds
 from lighter.config.check.monitors import check_monitors
 from lighter.config.check.objects import check_slots
 from lighter.config.check.overrides import check_overrides
+from lighter.config.check.plans import check_plans
 from lighter.config.check.references import check_references
 from lighter.config.check.sharing import check_sharing
 from lighter.config.check.stages import check_stage, lacking
@@ -42,6 +43,8 @@ def check(
     check_components(subject)
     check_stage(subject)
     check_adapters(subject)
+    if subject.is_system and imports:
+        check_plans(subject)
     check_sharing(subject)
     check_monitors(subject)
     return in_file_order(subject.settle(), config.sources, config.overrides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lighter.config.calls import unknown_argument
-from lighter.config.check.called import Function, criterion_of, metrics_of
+from lighter.config.check.called import Function, function_in, metrics_of
 from lighter.config.check.subject import Subject
 from lighter.config.tree import Node, Path, join
 from lighter.errors import Place
@@ -37,7 +37,7 @@ def check_adapters(subject: Subject) -> None:
         if not subject.imports:
             continue
         passed = _passed(subject, mode, "criterion")
-        criterion = criterion_of(subject) if mode in ("train", "val") else None
+        criterion = function_in(subject, "criterion") if mode in ("train", "val") else None
         if passed and criterion:
             _check_call(subject, passed, criterion)
         passed = _passed(subject, mode, "metrics")

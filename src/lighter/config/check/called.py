@@ -1,4 +1,4 @@
-"""The criterion and the metrics, as functions that adapters call."""
+"""The criterion, the metrics and others of the System's slots, as functions that are called."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODULE = ("torch.nn.modules.module.Module",)
 
 @dataclass(frozen=True)
 class Function:
-    """Something that an adapter calls, and where the config names it."""
+    """Something that is called later, and where the config names it."""
 
     name: str
     signature: Signature
@@ -32,8 +32,9 @@ class Function:
     place: Place
 
 
-def criterion_of(subject: Subject) -> Function | None:
-    found = subject.slot("criterion")
+def function_in(subject: Subject, slot: str) -> Function | None:
+    """Return what one of the System's slots calls; None where it is empty, or where that is not known."""
+    found = subject.slot(slot)
     if found is None:
         return None
     path, node = found

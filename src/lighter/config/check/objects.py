@@ -11,7 +11,7 @@ from typing import get_args, get_origin, is_typeddict
 from lighter.config.check.signatures import signature_of
 from lighter.config.check.subject import Subject, derives_from
 from lighter.config.structure import MODE_TABLES, SYSTEM_TARGETS, mode_problems
-from lighter.config.targets import is_dotted
+from lighter.config.targets import TargetError, is_dotted
 from lighter.config.tree import Key, Node, Path, is_reference, key_text, split
 from lighter.errors import did_you_mean, nearest
 
@@ -19,6 +19,7 @@ OTHER_TOOLS = ("target", "_target", "__target__", "class_path", "class", "_class
 OPTIMIZER = ("torch.optim.optimizer.Optimizer",)
 INTERVALS = ("epoch", "step")  # Lightning's, of a scheduler's mapping
 ONE = ("model", "criterion", "inferer", "parallelize")  # slots that hold one object
+OF_CALLABLES = ("criterion", "inferer", "parallelize", "adapters")  # slots in which a function stands for itself
 SCHEDULER_KEYS = ("scheduler", "interval", "frequency", "monitor", "strict", "name")  # Lightning's
 
 
@@ -70,7 +71,7 @@ def _check_one(subject: Subject, path: Path, node: Node) -> None:
         _tell_no_target(subject, path, node)
     else:
         message = f"takes an object, not {node.plain()!r}"
-        subject.problem(path, node.place, message, node.plain(), _as_object(subject, node.value))
+        subject.problem(path, node.place, message, node.plain(), _as_object(subject, path, node.value))
 
 
 def _check_several(subject: Subject, path: Path, node: Node) -> None:
@@ -187,14 +188,25 @@ def _check_frequency(subject: Subject, path: Path, node: Node) -> None:
         subject.problem(path, node.place, "the frequency of a scheduler is at least 1", node.plain())
 
 
-def _as_object(subject: Subject, value: object) -> str:
+def _as_object(subject: Subject, path: Path, value: object) -> str:
     if value in ("None", "none", ""):
         return "write null"
     if isinstance(value, str) and "." in value and is_dotted(value):
-        return f"write {{_target_: {value}}}"
+        mode = ", _mode_: callable" if _is_handed_on(subject, path, value) else ""
+        return f"write {{_target_: {value}{mode}}}"
     if isinstance(value, str) and "::" in value and subject.find(split(value)) is not None:
         return f"did you mean '@{value}'?"
     return "write a mapping with a `_target_`, a reference (@path) or an expression ($…)"
+
+
+def _is_handed_on(subject: Subject, path: Path, name: str) -> bool:
+    """Tell whether a name in a slot is that of a function, which is to be called later."""
+    if path[:1] != ("system",) or path[1] not in OF_CALLABLES:
+        return False
+    try:
+        return inspect.isroutine(subject.imported_target(name)) if subject.imports else path[1] == "parallelize"
+    except TargetError:
+        return path[1] == "parallelize"
 
 
 # --- mappings of other tools

@@ -15,6 +15,7 @@ from typing import Any
 from lighter.config.check.arguments import EMPTY, NONE, NOTHING, Argument, Signature
 from lighter.config.check.flows import Flow
 from lighter.config.check.forwarding import Trail, follow
+from lighter.config.check.kept import call_of, taking
 from lighter.config.check.scopes import Callee, Receiver, lookup, makes_instances
 
 UNSEEN = {  # what modules import for type checkers only, under names that no one gives to anything else
@@ -199,6 +200,8 @@ def _of_function(function: FunctionType, receiver: Receiver | None, trail: Trail
     holder = names[len(arguments) + own.any_positional]
     flow = follow(function, holder, receiver, _describe, trail)
     signature = _extended(own, flow, owner=function)
+    if signature.open and (call := call_of(function, receiver)):
+        signature = taking(signature, call, lambda target: _describe(Callee(target), trail))
     wrapped = getattr(function, "__wrapped__", None) if signature.open else None
     return _knowing(signature, _describe(Callee(wrapped, receiver), trail)) if callable(wrapped) else signature
 

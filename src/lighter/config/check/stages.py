@@ -33,12 +33,12 @@ def missing(subject: Subject, stage: str) -> Iterator[Problem]:
     if system is None or not subject.is_system:
         yield from _missing_hooks(subject, stage) if system is not None else ()
         return
-    if stage == "fit" and not _overrides(subject, "configure_optimizers") and subject.slot("optimizer") is None:
+    if stage == "fit" and not overrides(subject, "configure_optimizers") and subject.slot("optimizer") is None:
         yield from _needs(subject, "fit", "an optimizer", ("system", "optimizer"))
-    if stage == "fit" and not _overrides(subject, "training_step") and subject.slot("criterion") is None:
+    if stage == "fit" and not overrides(subject, "training_step") and subject.slot("criterion") is None:
         yield from _needs(subject, "fit", "a criterion", ("system", "criterion"))
     mode = STAGES[stage][0]
-    if _overrides(subject, f"{mode}_dataloader"):
+    if overrides(subject, f"{mode}_dataloader"):
         return
     if _has_data(subject):
         yield from _missing_of_data(subject, stage)
@@ -94,7 +94,7 @@ def _needs(subject: Subject, stage: str, what: str, path: Path) -> Iterator[Prob
         yield Problem(f"{stage} needs {what}", there.key_place or there.place, join(path))
 
 
-def _overrides(subject: Subject, hook: str) -> bool:
+def overrides(subject: Subject, hook: str) -> bool:
     """Tell whether the System is, or may be, a subclass with a hook of its own."""
     system = subject.find(("system",))
     if system is None or subject.target_name(("system",), system) in SYSTEM_TARGETS:

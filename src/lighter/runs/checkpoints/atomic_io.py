@@ -7,10 +7,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
@@ -19,7 +19,10 @@ from lighter.errors import RunError
 from lighter.runs.checkpoints.sharded import consolidated, is_sharded
 
 SUFFIX = ".tmp"  # of a checkpoint that is being written
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LIMITS = {  # which have nothing to do with what is free on the disk
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f)",
+    errno.EDQUOT: "make room within your quota",
+}
 _TORCHS = "inline_container.cc"  # in the error of a file that torch writes itself, without what the system has said
 STALE = 3600  # seconds after which no process is still writing, in a folder where others may
 
@@ -45,7 +48,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except BaseException as error:
             with suppress(OSError):  # of a disk that has become read-only
                 beside.unlink(missing_ok=True)
-            raise failure_of(target, error, _size(checkpoint), handled) or error from error
+            raise failure_of(target, error, checkpoint, handled) or error from error
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
         if "://" not in str(path) and is_sharded(Path(path)):  # of a strategy that is not this one
@@ -54,11 +57,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def failure_of(
-    path: Path, error: BaseException, size: int | None = None, handled: BaseException | None = None
+    path: Path, error: BaseException, checkpoint: object = None, handled: BaseException | None = None
 ) -> RunError | None:
-    """Return what to say where a checkpoint was not written; None where that is not the system's doing."""
+    """Return what to say where a checkpoint was not written; None where that is not the system's doing.
+
+    Of a sharded one, the checkpoint is not at hand.
+    """
     cause = _cause(error, handled)
-    return None if cause is None else _failure(path, cause, size)
+    return None if cause is None else _failure(path, cause, checkpoint)
 
 
 def put_in_place(beside: Path, target: Path) -> None:
@@ -136,16 +142,19 @@ def _cause(error: BaseException | None, handled: BaseException | None) -> OSErro
     return of_torch
 
 
-def _failure(path: Path, error: OSError, size: int | None) -> RunError:
-    reason = error.strerror or str(error)
-    if error.errno not in (*FULL, None):
-        return RunError(f"the checkpoint {str(path)!r} cannot be written: {reason}", value=str(path))
-    needs, free = "" if size is None else f"it needs {_bytes(size)}, ", _bytes(_free(path.parent))
+def _failure(path: Path, error: OSError, checkpoint: object) -> RunError:
+    message = f"the checkpoint {str(path)!r} cannot be written: {error.strerror or error}"
+    if error.errno not in (*LIMITS, errno.ENOSPC, None):
+        return RunError(message, value=str(path))
+    size, limit = None if checkpoint is None else _size(checkpoint), LIMITS.get(error.errno or 0)
+    sizes = [] if size is None else [f"it needs {_bytes(size)}"]
+    if limit is None:
+        sizes.append(f"{_bytes(_free(path.parent))} are free")
+    told = f" ({', '.join(sizes)})" if sizes else ""
     return RunError(
-        f"the checkpoint {str(path)!r} cannot be written: {reason} ({needs}{free} are free);"
-        " earlier checkpoints are whole",
+        f"{message}{told}; earlier checkpoints are whole",
         value=str(path),
-        suggestion="make room, and go on with --resume",
+        suggestion=f"{limit or 'make room'}, and go on with --resume",
     )
 
 
@@ -155,23 +164,28 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _size(checkpoint: object) -> int:
-    """Return about how many bytes a checkpoint takes: those of its tensors, each storage once."""
-    storages = {
-        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(checkpoint)
-    }
-    return sum(storages.values())
+def _size(checkpoint: object) -> int | None:
+    """Return how many bytes a checkpoint takes, by writing it nowhere; None where it cannot be written at all."""
+    counter = _Counter()
+    with suppress(Exception):
+        torch.save(checkpoint, cast("Any", counter))
+        return counter.size
+    return None
 
 
-def _tensors(part: object) -> Iterator[torch.Tensor]:
-    if isinstance(part, torch.Tensor):
-        yield part
-    elif isinstance(part, Mapping):
-        for item in part.values():
-            yield from _tensors(item)
-    elif isinstance(part, (list, tuple)):
-        for item in part:
-            yield from _tensors(item)
+class _Counter:
+    """A file that keeps nothing of what is written to it but its size."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def write(self, content: bytes) -> int:
+        written = memoryview(content).nbytes
+        self.size += written
+        return written
+
+    def flush(self) -> None:
+        pass
 
 
 def _bytes(size: int) -> str:

@@ -11,6 +11,7 @@ import torch
 
 from lighter.config.checkpoint import shared_part
 from lighter.errors import ConfigError
+from lighter.launch import local_rank
 from lighter.runs.checkpoints.sharded import INDEX, META, check_shards, is_sharded
 
 LIGHTNING_KEYS = {"state_dict", "pytorch-lightning_version"}
@@ -46,11 +47,14 @@ def load_checkpoint(path: Path) -> object:
 def check_checkpoint(path: Path) -> None:
     """Refuse what Lightning could not load as a checkpoint, and what is not what was written.
 
+    All of it is read by the first rank of each node, whose failure ends the others too.
+
     Raises:
         ConfigError: it is none, or damaged.
     """
     _check_content(path)
-    check_sums(path)
+    if local_rank() == 0:
+        check_sums(path)
 
 
 def check_sums(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lighter.errors import LighterError, shorten
+from lighter.raised import what
 from lighter.runs.record.run_file import Status
 from lighter.runs.record.secrets import Secrets
 from lighter.runs.resume.signals import INTERRUPTED
@@ -18,10 +19,14 @@ def ending_of(error: BaseException | None, secrets: Secrets) -> tuple[Status, st
         return "completed", None
     if isinstance(error, SIGTERMException):
         return "interrupted", None if error.code == INTERRUPTED else "SIGTERM"
-    if KeyboardInterrupt in (type(error), type(error.__context__)):  # Lightning makes a SystemExit of it
+    if is_interruption(error):
         return "interrupted", None
-    text = str(error) if isinstance(error, LighterError) else f"{type(error).__name__}: {error}"
-    return "failed", shorten(secrets.hide_named(text), LONGEST)
+    return "failed", shorten(secrets.hide_named(what(error)), LONGEST)
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Tell whether it is the answer to a signal; of Ctrl-C Lightning makes a SystemExit."""
+    return isinstance(error, SIGTERMException) or KeyboardInterrupt in (type(error), type(error.__context__))
 
 
 def tells_more(error: BaseException | None, status: Status) -> bool:

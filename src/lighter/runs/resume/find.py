@@ -138,15 +138,14 @@ def _take(lock: Lock, folder: Path) -> None:
     A lock is not even asked for where the process is seen to live: it may be about to take it.
     """
     run = _read(folder)
-    status = status_of(run)
+    status, process = status_of(run), f"process {run.process.pid} on {run.process.host}"
     try:
         is_free = status != "running" and (lock.take() or not status.startswith("running") or is_of_this_job(folder))
     except BlockingIOError:
-        is_free = False
+        is_free, process = False, lock.holder()  # which has not written into the record yet that it goes on
     if not is_free:
-        process = f"process {run.process.pid} on {run.process.host}"
-        suggestion = "wait for it, or stop it; a new run of the same config needs no --resume"
-        raise RunError(f"the run in {str(folder)!r} is still running ({process})", suggestion=suggestion)
+        message = f"the run in {str(folder)!r} is still running" + (f" ({process})" if process else "")
+        raise RunError(message, suggestion="wait for it, or stop it; a new run of the same config needs no --resume")
 
 
 # --- what is left to do

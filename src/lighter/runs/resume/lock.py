@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 from lighter._run_folder import LOCK
@@ -22,6 +24,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK
         self._file: int | None = None
+        self._signer = 0  # the process that has taken it, and not one that was forked
 
     def take(self) -> bool:
         """Take the lock, and tell whether there is one to be had.
@@ -34,6 +37,7 @@ class Lock:
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._sign(self._file)
         except BlockingIOError:
             self.release()
             raise
@@ -45,7 +49,27 @@ class Lock:
             self.release()
         return self._file is not None
 
+    def holder(self) -> str:
+        """Return which other process has the lock, as it has written there; nothing where that cannot be read.
+
+        The process that has it must not ask: to close a file lets go of its locks.
+        """
+        try:
+            return self.path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            return ""
+
+    def _sign(self, file: int) -> None:
+        """Let others know who has the lock, as far as there is room for it."""
+        self._signer = os.getpid()
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.write(file, f"process {self._signer} on {socket.gethostname()}\n".encode())
+
     def release(self) -> None:
         if self._file is not None:
+            if self._signer == os.getpid():
+                with suppress(OSError):
+                    os.ftruncate(self._file, 0)
             os.close(self._file)
-        self._file = None
+        self._file, self._signer = None, 0

@@ -14,24 +14,28 @@ STATUS = 143  # as shells say it
 STALLED = "stalled"  # in the folder of a job whose last start has trained nothing
 
 
-def requeue(*, has_advanced: bool) -> None:
-    """Put this job back into SLURM's queue, unless its time is too short for a step, as two starts have shown."""
+def requeue(*, has_advanced: bool) -> bool:
+    """Put this job back into SLURM's queue, unless its time is too short for a step, as two starts have shown.
+
+    Return whether it is there.
+    """
     from loguru import logger
 
     if not has_advanced and _has_stalled_before():
         logger.error("twice the time was up before a step was done: the job is not requeued, it needs a longer --time")
-        return
+        return False
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     job = f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", "")
     try:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
     except OSError as error:
         logger.warning(f"the job {job} cannot be requeued: {error}")
-        return
+        return False
     if done.returncode:
         logger.warning(f"SLURM did not requeue the job {job}: {(done.stderr or done.stdout).strip()}")
-    else:
-        logger.info(f"requeued the job {job}")
+        return False
+    logger.info(f"requeued the job {job}")
+    return True
 
 
 def advance() -> None:

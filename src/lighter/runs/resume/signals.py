@@ -32,7 +32,8 @@ from lighter.runs.resume.workers import shielded
 INTERRUPTED, TERMINATED = 130, 143  # exit statuses, as shells say them
 AGAIN = 1.0  # seconds in which a signal is the same one, sent to a process and to its group
 
-_STOPPING = b"\nstopping after this step, to save it; Ctrl-C stops at once\n"
+_STOPPING = b"\nstopping after this step, to save it"
+_AT_ONCE = b"; Ctrl-C stops at once"
 
 
 class Signals(Checkpoint):
@@ -48,6 +49,7 @@ class Signals(Checkpoint):
 
     number: int | None = None  # of the signal that was received
     saved: Path | None = None  # the checkpoint that it led to
+    is_requeued = False  # whether the job that this is goes on by itself
 
     def __init__(self, trainer: pl.Trainer, folder: Callable[[], Path | None]) -> None:
         self._trainer, self._folder = trainer, folder
@@ -91,7 +93,7 @@ class Signals(Checkpoint):
         finally:
             if self.number is not None and self.number == requeue_signal(self._trainer) and self._is_first:
                 # while signals are heard: once another rank has ended, srun may stop this one
-                requeue(has_advanced=self._has_advanced)
+                self.is_requeued = requeue(has_advanced=self._has_advanced)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -189,8 +191,10 @@ class Signals(Checkpoint):
             return  # they do the work; this one waits for them
         if not self._waits:
             raise KeyboardInterrupt if number == signal.SIGINT else self._end()
-        if self._is_first:
-            os.write(2, _STOPPING)  # a logger may be in the middle of a message
+        is_by_hand = number == signal.SIGINT
+        if self._is_first and (is_by_hand or not isinstance(launcher, _MultiProcessingLauncher)):
+            # else torch may have told this rank to stop, as another has failed
+            os.write(2, _STOPPING + is_by_hand * _AT_ONCE + b"\n")  # a logger may be in the middle of a message
 
     def _is_agreed(self, *, at_once: bool = True) -> bool:
         """Tell whether any rank was told to stop, as all of them know; unless `at_once`, as they knew a step before.
