@@ -97,7 +97,7 @@ class Runner:
         write_atomically(self.trainer)
         distribute_batches(self.trainer, seeded=self.seed is not None)
         self._add_callbacks(project)
-        self.peers = Peers(self.trainer, self.recorder, self.signals.leave)
+        self.peers = Peers(self.trainer, self.recorder, self.signals)
         with self.peers.expected():
             self._build(resolver, ckpt)
 

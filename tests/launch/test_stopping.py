@@ -61,3 +61,17 @@ def test_all_ranks_stop_at_one_step_and_go_on_from_it(told: tuple[int, ...]) -> 
     whole = [node | {"WEIGHTS": "whole"} for node in nodes()]
     assert statuses(forked(*COMMAND, "system::model::_target_=torch.nn.Linear", environments=whole)) == [0, 0]
     assert resumed == weights("whole")
+
+
+@pytest.mark.parametrize(("rank", "number", "status"), [(0, signal.SIGTERM, 143), (1, signal.SIGINT, 130)])
+def test_a_rank_that_waits_for_one_that_does_not_come_can_be_stopped(rank: int, number: int, status: int) -> None:
+    (process,) = forked(*COMMAND, environments=[nodes()[rank]])
+    assert process.pid is not None
+    process.join(4)  # by then it waits, where Python answers no signal
+    assert process.is_alive(), printed(0)
+    sent = time.monotonic()
+    os.kill(process.pid, number)
+    assert statuses([process]) == [status], printed(0)
+    assert time.monotonic() - sent < 10
+    if rank == 0:
+        assert (record().status, record().error) == ("interrupted", "SIGTERM")

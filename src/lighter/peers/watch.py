@@ -54,11 +54,20 @@ class Recorder(Protocol):
     def close(self, error: BaseException | None = None) -> None: ...
 
 
+class Listener(Protocol):
+    """What answers signals: it has to be told that this rank has failed, and knows what the main thread cannot."""
+
+    def leave(self) -> None: ...
+
+    @property
+    def unanswered(self) -> int | None: ...
+
+
 class Peers:
     """The other ranks of a stage, as far as one has to know whether they have failed."""
 
-    def __init__(self, trainer: pl.Trainer, recorder: Recorder, leave: Callable[[], None]) -> None:
-        self._trainer, self._recorder, self._leave = trainer, recorder, leave
+    def __init__(self, trainer: pl.Trainer, recorder: Recorder, signals: Listener) -> None:
+        self._trainer, self._recorder, self._signals = trainer, recorder, signals
         self._board = Board(trainer)
         self._over = threading.Event()  # set once this rank waits for no other any more
         self._cause = ""  # what made another rank fail, once that is known
@@ -132,13 +141,13 @@ class Peers:
             with exits_fail():
                 yield
         except Exception as error:
-            self._leave()
+            self._signals.leave()
             found = self._behind(error)
             if found is error:
                 raise
             raise found from error
         except BaseException as error:  # a signal's answer, which is not for the others to follow
-            self._leave()
+            self._signals.leave()
             self._cause = self._board.told() or self._died()  # launchers tell the others of a failure by a signal
             if self._cause:
                 raise self._echo() from error
@@ -213,7 +222,10 @@ class Peers:
                     self._end_process()
                 return
             waiting.tell()
-            self._over.wait(POLL)
+            stopped = None if distributed.is_initialized() else self._signals.unanswered
+            if not self._over.wait(POLL) and stopped is not None and self._signals.unanswered:
+                self._stopped = stopped  # the main thread waits for ranks that do not come, and hears of nothing else
+                self._end_process()
 
     def _share_folder(self) -> None:
         """Let each rank know where the first one records the run, to write down its death there."""

@@ -26,6 +26,7 @@ from lighter._run_folder import CHECKPOINTS, INTERRUPTION
 from lighter.errors import RankError
 from lighter.runs.resume.requeue import EarlyRequeue, advance, requeue
 from lighter.runs.resume.slurm import requeue_signal
+from lighter.runs.resume.unanswered import Unanswered
 from lighter.runs.resume.vote import Vote
 from lighter.runs.resume.workers import shielded
 
@@ -59,6 +60,8 @@ class Signals(Checkpoint):
         self._has_advanced = False  # by a step of training
         self._leaves = False  # as it has failed: launchers tell ranks by a signal that one of them has
         self._received = 0.0
+        self._noted = Unanswered()
+        self._answers: frozenset[int] = frozenset()
         self._vote: Vote | None = None
 
     @property
@@ -79,8 +82,10 @@ class Signals(Checkpoint):
         self._trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         for number in before:
             signal.signal(number, self._receive)
+        self._answers = frozenset(before)
         try:
-            yield
+            with self._noted.noted():
+                yield
         except ProcessExitedException as error:  # of a process that was launched
             if error.exit_code not in (INTERRUPTED, TERMINATED):
                 raise
@@ -96,6 +101,14 @@ class Signals(Checkpoint):
                 self.is_requeued = requeue(has_advanced=self._has_advanced)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @property
+    def unanswered(self) -> int | None:
+        """Return the status to end with for a signal that has come, and that the main thread has not answered yet."""
+        number = self._noted.latest()
+        if self.number is not None or number not in self._answers:
+            return None
+        return INTERRUPTED if number == signal.SIGINT else TERMINATED
 
     def leave(self) -> None:
         """End this stage for what it ends of already, whatever a launcher asks for now."""
