@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -33,6 +32,7 @@ from lighter.peers.failure import DIED, NO_ANSWER, STOPPED, ended, exits_fail, i
 from lighter.peers.meeting import Waiting
 from lighter.peers.neighbours import has_died, signature
 from lighter.peers.place import place_of, told_places
+from lighter.peers.run import Listener, Recorder
 
 POLL = 0.5  # seconds between two looks at the others
 GRACE = 10.0  # seconds in which a rank may end by itself once another has failed
@@ -41,26 +41,6 @@ ECHO = 3.0  # seconds in which the cause of a lost connection should show
 
 _TOLD = (RankError.status, 130, 143)  # statuses of a forked rank that has told why, or was asked to end
 _OBSERVER = "_launch_process_observer"  # Lightning's, which kills this process where it should end in words
-
-
-class Recorder(Protocol):
-    """What has to be told how a run ends; `first` is the folder in which the first rank records it."""
-
-    first: Path | None
-
-    @property
-    def folder(self) -> Path | None: ...
-
-    def close(self, error: BaseException | None = None) -> None: ...
-
-
-class Listener(Protocol):
-    """What answers signals: it has to be told that this rank has failed, and knows what the main thread cannot."""
-
-    def leave(self) -> None: ...
-
-    @property
-    def unanswered(self) -> int | None: ...
 
 
 class Peers:
