@@ -29,10 +29,12 @@ LEFT = 99  # status of a rank in which a thread of ours outlives the run
 RUN = Path("logs/lightning_logs/version_0")
 
 RANKS = '''
+import ctypes
 import hashlib
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -69,8 +71,9 @@ class Dies(pl.Callback):
             raise KeyError("no sample 17")
         if self.how == "exit":
             os._exit(3)
-        if self.how == "leave":
-            os._exit(0)
+        if self.how == "leave":  # slowly: the kernel shows it as dead a second before it has a status
+            threading.Timer(1, os._exit, (0,)).start()
+            ctypes.CDLL(None).pthread_exit(None)
         if self.how == "ask":
             sys.exit("going away")
         if self.how == "kill":

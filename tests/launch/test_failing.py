@@ -16,7 +16,7 @@ from loguru import logger
 from torch import distributed
 from torch._C._distributed_c10d import TCPStore
 
-from lighter.launch import tell_torchrun
+from lighter.launch import LAUNCHER, tell_torchrun
 from lighter.peers import meeting
 from lighter.peers.failure import is_echo, lost
 from lighter.peers.meeting import Waiting
@@ -55,11 +55,11 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def commands_below(pid: int) -> list[str]:
-    """Return the command lines of the processes that a process has started."""
-    with suppress(FileNotFoundError):  # one that has just ended
-        return [Path(f"/proc/{child}/cmdline").read_text() for child in children_of(pid)]
-    return []
+def has_started_ranks(pid: int) -> bool:
+    """Tell whether a process has started other ranks; it starts `git`, too."""
+    with suppress(OSError):  # one that has just ended
+        return any(LAUNCHER in Path(f"/proc/{child}/environ").read_text() for child in children_of(pid))
+    return False
 
 
 def assert_no_echo(*texts: str) -> None:
@@ -217,7 +217,7 @@ def just_launched() -> subprocess.Popen[str]:
     """Return a command that has just started its second rank, which has not come to meet it yet."""
     process = started("lighter", "fit", *SOURCES, "trainer::devices=2", "trainer::strategy=ddp")
     until = time.monotonic() + TIMEOUT
-    while not any("lighter" in command for command in commands_below(process.pid)):
+    while not has_started_ranks(process.pid):
         assert time.monotonic() < until
         assert process.poll() is None
         time.sleep(0.05)

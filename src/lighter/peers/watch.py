@@ -225,9 +225,11 @@ class Peers:
         return self._death(0) if self._board.is_lost and self._trainer.global_rank else ""
 
     def _died(self) -> str:
-        """Return that a rank of this node is dead and has not said why; those that one has started leave it to that."""
+        """Return that a rank of this node is dead and has not said why; the one that has started it knows its status."""
         if launcher := self._launcher:
             return self._death(self._trainer.global_rank - self._trainer.local_rank) if has_died(launcher) else ""
+        if self._children():
+            return ""
         rank = self._board.neighbours.dead()
         return "" if rank is None else self._death(rank)
 
