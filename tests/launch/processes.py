@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -11,16 +12,17 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 import torchmetrics.classification  # noqa: F401 - as above
 
-import lighter.report  # noqa: F401 - as above
+import lighter.__main__
+import lighter.report
 from lighter.cli import main
-from lighter.peers import watch
+from lighter.peers import board, meeting, watch
 from lighter.runs.record.run_file import Run, read_run
 
 SOURCES = ("config.yaml", "ranks.yaml")
@@ -81,6 +83,20 @@ class Dies(pl.Callback):
         time.sleep(1000)
 
 
+class Held(torch.nn.Linear):
+    """A model that waits in the tenth batch until it may go on."""
+
+    batches = 0
+
+    def forward(self, x):
+        self.batches += self.training
+        if self.batches == 10:
+            Path(f"held{os.environ['NODE_RANK']}").touch()
+            while not Path("go").exists():
+                time.sleep(0.01)
+        return super().forward(x)
+
+
 class Broken(torch.utils.data.Dataset):
     """A data set that one node cannot read."""
 
@@ -112,17 +128,28 @@ trainer:
 """
 
 
+_begun: list[multiprocessing.process.BaseProcess | subprocess.Popen[str]] = []
+_held: list[socket.socket] = []
+
+
 @pytest.fixture
-def ranks(workspace: Path) -> None:
-    """Put into the workspace what lets ranks tell of themselves, and fail."""
+def ranks(workspace: Path) -> Iterator[None]:
+    """Put into the workspace what lets ranks tell of themselves, and fail; none of them outlives the test."""
     (workspace / "proj/ranks.py").write_text(RANKS)
     (workspace / "ranks.yaml").write_text(MORE)
+    yield
+    while _begun:
+        _begun.pop().kill()
+    while _held:
+        _held.pop().close()
 
 
 def free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
+    """Return a port that nobody else is given until the test has ended: it is bound, but nobody listens there."""
+    _held.append(held := socket.socket())
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("", 0))
+    return str(held.getsockname()[1])
 
 
 def nodes(count: int = 2) -> list[dict[str, str]]:
@@ -134,7 +161,9 @@ def nodes(count: int = 2) -> list[dict[str, str]]:
 def tasks(count: int = 2, **more: str) -> list[dict[str, str]]:
     """Return the environment of each task that `srun` starts, one on each node."""
     job = {
-        "SLURM_JOB_ID": "4711",
+        "SLURM_JOB_ID": str(
+            10000 + os.getpid() % 4000
+        ),  # the port follows from it, and other tests run beside this one
         "SLURM_JOB_NAME": "train",
         "SLURM_STEP_ID": "0",
         "SLURM_NODELIST": "127.0.0.1",
@@ -154,12 +183,14 @@ def workers(port: int, count: int = 2) -> list[dict[str, str]]:
 
 
 def forked(
-    *arguments: str, environments: Sequence[Mapping[str, str]], out: str = "out", grace: float = 1.0
+    *arguments: str, environments: Sequence[Mapping[str, str]], out: str = "out", **seconds: float
 ) -> list[multiprocessing.process.BaseProcess]:
     """Start `lighter fit` once for each environment, in a process that has its imports already.
 
-    What each prints goes to a file: `out`, and its number.
+    What each prints goes to a file: `out`, and its number. How many seconds it waits for what may be said by the names
+    of constants.
     """
+    command = ["fit", *SOURCES, *arguments, "--no-check"]
 
     def run(number: int, environment: Mapping[str, str]) -> None:
         os.setpgrp()
@@ -170,10 +201,13 @@ def forked(
             os.dup2(file.fileno(), 2)
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", closefd=False, buffering=1)  # noqa: SIM115
-        watch.GRACE = grace
+        for name, value in seconds.items():
+            setattr(meeting if hasattr(meeting, name) else watch, name, value)
+        board._starts = itertools.count()  # as in the processes that this one may start
+        sys.modules["__main__"], sys.argv = lighter.__main__, [str(lighter.__main__.__file__), *command]  # for `ddp`
         torch.cuda._is_in_bad_fork = bool  # an earlier test may have counted devices; these runs use none
         os.environ.update(environment)
-        status = main(["fit", *SOURCES, *arguments, "--no-check"])
+        status = main(command)
         if any(thread.name == "lighter-peers" for thread in threading.enumerate()):
             status = LEFT
         sys.stdout.flush()
@@ -185,8 +219,10 @@ def forked(
     processes: list[multiprocessing.process.BaseProcess] = [
         context.Process(target=run, args=item) for item in enumerate(environments)
     ]
-    for process in processes:
+    for number, process in enumerate(processes):
+        Path(f"{out}{number}").touch()
         process.start()
+    _begun.extend(processes)
     return processes
 
 
@@ -202,13 +238,15 @@ def statuses(processes: Sequence[multiprocessing.process.BaseProcess]) -> list[i
 
 def started(*command: str, **environment: str) -> subprocess.Popen[str]:
     """Start Python with a command line."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", *command],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+    _begun.append(process)
+    return process
 
 
 def ended(process: subprocess.Popen[str]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from lighter.peers import meeting
 from lighter.peers.failure import is_echo, lost
 from lighter.peers.meeting import Waiting
 from lighter.peers.place import told_places
+from lighter.runs.record.process import Process, began, is_alive
 from workspace import workspace  # noqa: F401 - a fixture
 
 from .processes import (
@@ -43,6 +45,7 @@ pytestmark = [
 ]
 
 TWO_NODES = ("trainer::num_nodes=2", "trainer::devices=1")
+BY_COMMAND = ("trainer::devices=2", "trainer::strategy=ddp")
 ERROR = "KeyError: 'no sample 17'"
 SOON = 20.0  # seconds; without a word between the ranks it is half an hour
 
@@ -51,15 +54,13 @@ def since_it_died() -> float:
     return time.time() - float(Path("died").read_text())
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def has_started_ranks(pid: int) -> bool:
-    """Tell whether a process has started other ranks; it starts `git`, too."""
+def ranks_of(pid: int) -> list[Process]:
+    """Return the other ranks that a process has started; it starts `git`, too."""
     with suppress(OSError):  # one that has just ended
-        return any(LAUNCHER in Path(f"/proc/{child}/environ").read_text() for child in children_of(pid))
-    return False
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        ranks = [child for child in children if LAUNCHER in Path(f"/proc/{child}/environ").read_text()]
+        return [Process(socket.gethostname(), rank, began(rank)) for rank in ranks]
+    return []
 
 
 def assert_no_echo(*texts: str) -> None:
@@ -82,7 +83,7 @@ def assert_no_echo(*texts: str) -> None:
 def test_a_rank_of_another_node(hook: str, how: str) -> None:
     environments = [node | {"DIES": f"1 {hook} {how}"} for node in nodes()]
     status = {"error": 1, "exit": 3, "kill": -9, "ask": 1}[how]
-    assert statuses(forked(*TWO_NODES, environments=environments)) == [1, status]
+    assert statuses(forked(*TWO_NODES, environments=environments, ECHO=0.5)) == [1, status]
     assert since_it_died() < SOON
     error = {"error": ERROR, "ask": "SystemExit: going away"}.get(how)
     text = f"rank 1 failed: {error}" if error else "another rank has ended without a word"
@@ -130,10 +131,10 @@ def test_what_no_task_can_build_is_told_once_and_at_once() -> None:
 
 
 def test_a_rank_that_hangs_is_not_waited_for_longer_than_the_timeout_says() -> None:
-    timeout = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: $datetime.timedelta(seconds=3)}"
+    timeout = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: $datetime.timedelta(seconds=5)}"
     environments = [node | {"DIES": "1 on_train_batch_start hang"} for node in nodes()]
     command = (*TWO_NODES, f"trainer::strategy={timeout}", "_imports_={datetime: datetime}")
-    assert statuses(forked(*command, environments=environments)) == [1, 1]
+    assert statuses(forked(*command, environments=environments, GRACE=1.0)) == [1, 1]
     assert since_it_died() < SOON
     assert "no answer from another rank" in printed(0)
     assert "rank 0 failed: no answer from another rank" in printed(1)
@@ -143,7 +144,7 @@ def test_a_rank_that_hangs_is_not_waited_for_longer_than_the_timeout_says() -> N
 
 
 def test_ranks_with_different_numbers_of_batches_say_where_they_are() -> None:
-    timeout = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: $datetime.timedelta(seconds=3)}"
+    timeout = "{_target_: pytorch_lightning.strategies.DDPStrategy, timeout: $datetime.timedelta(seconds=5)}"
     loader = "{_target_: torch.utils.data.DataLoader, batch_size: 2, dataset: {_target_: project.ranks.Stream}}"
     command = (*TWO_NODES, f"trainer::strategy={timeout}", "_imports_={datetime: datetime}")
     assert statuses(forked(*command, f"=system::dataloaders::train={loader}", environments=nodes())) == [1, 1]
@@ -166,14 +167,12 @@ def test_ranks_of_one_process_each_forked() -> None:
 
 @pytest.mark.parametrize(("how", "end"), [("kill", "was killed by SIGKILL"), ("leave", "ended with status 0")])
 def test_ranks_that_a_command_has_started(how: str, end: str) -> None:
-    command = ("lighter", "fit", *SOURCES, "trainer::devices=2", "trainer::strategy=ddp")
-    process = started(*command, DIES=f"1 on_train_batch_start {how}")
-    out, _ = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 1, out
+    environments = [{"DIES": f"1 on_train_batch_start {how}"}]
+    assert statuses(forked(*BY_COMMAND, environments=environments)) == [1]
     assert since_it_died() < SOON
-    assert out.splitlines()[-1] == f"error: rank 1 {end}"
+    assert printed(0).splitlines()[-1] == f"error: rank 1 {end}"
     assert (record().status, record().error) == ("failed", f"rank 1 {end}")
-    assert_no_echo(out)
+    assert_no_echo(printed(0))
 
 
 @pytest.mark.parametrize("dies", [0, 1])
@@ -213,30 +212,32 @@ def test_ranks_that_torchrun_stops_are_no_failure() -> None:
     assert (record().status, record().error) == ("interrupted", "SIGTERM")
 
 
-def just_launched() -> subprocess.Popen[str]:
-    """Return a command that has just started its second rank, which has not come to meet it yet."""
-    process = started("lighter", "fit", *SOURCES, "trainer::devices=2", "trainer::strategy=ddp")
+def just_launched() -> tuple[multiprocessing.process.BaseProcess, Process]:
+    """Return a rank that has just started another one, and that, which has not come to meet it yet."""
+    (process,) = forked(*BY_COMMAND, environments=[{}])
     until = time.monotonic() + TIMEOUT
-    while not has_started_ranks(process.pid):
+    while not (others := ranks_of(process.pid or 0)):
         assert time.monotonic() < until
-        assert process.poll() is None
-        time.sleep(0.05)
-    return process
+        assert process.is_alive(), printed(0)
+        time.sleep(0.01)
+    return process, others[0]
 
 
 def test_a_rank_whose_launcher_dies_before_they_have_met_does_not_wait_for_it() -> None:
-    process = just_launched()
+    process, other = just_launched()
     process.kill()
-    out, _ = process.communicate(timeout=TIMEOUT)  # which is at its end when the other rank has ended too
-    assert out.splitlines()[-1].startswith("error: rank 0 has ended without a word")
+    until = time.monotonic() + TIMEOUT
+    while is_alive(other):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert printed(0).splitlines()[-1].startswith("error: rank 0 has ended without a word")
 
 
 def test_ranks_that_are_stopped_before_they_have_met_are_no_failure() -> None:
-    process = just_launched()
-    for pid in (*children_of(process.pid), process.pid):
+    process, other = just_launched()
+    for pid in (other.pid, process.pid or 0):
         os.kill(pid, signal.SIGTERM)
-    out, _ = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 143, out
+    assert statuses([process]) == [143], printed(0)
     assert (record().status, record().error) == ("interrupted", "SIGTERM")
 
 

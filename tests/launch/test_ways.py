@@ -33,12 +33,13 @@ TWO_NODES = ("trainer::num_nodes=2", "trainer::devices=1")
 
 
 def test_ddp_starts_the_others_itself_and_two_runs_may_start_at_once() -> None:
-    options = ("trainer::devices=2", "trainer::strategy=ddp")
-    both = [
-        started(*FIT, *options, f"trainer::logger::save_dir={name}", WEIGHTS=f"of {name}") for name in ("one", "other")
-    ]
-    for process, name in zip(both, ("one", "other"), strict=True):
-        assert_one_run(ended(process), folder=Path(name, "lightning_logs/version_0"), weights=f"of {name}")
+    options, both = ("trainer::devices=2", "trainer::strategy=ddp"), []
+    for name in ("one", "other"):
+        environments = [{"WEIGHTS": f"of {name}"}]
+        both += forked(*options, f"trainer::logger::save_dir={name}", environments=environments, out=name)
+    assert statuses(both) == [0, 0], printed(0, "one") + printed(0, "other")
+    for name in ("one", "other"):
+        assert_one_run(printed(0, name), folder=Path(name, "lightning_logs/version_0"), weights=f"of {name}")
 
 
 def test_ddp_fork() -> None:

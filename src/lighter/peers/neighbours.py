@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 import pytorch_lightning as pl
@@ -47,6 +48,12 @@ class Neighbours:
             if has_died(signed) and store.read(self._key(rank)) == signed:
                 return rank
         return None
+
+    def outlive(self, rank: int, limit: float) -> None:
+        """Wait until the process of a rank of this node has ended, or for `limit` seconds."""
+        until = time.monotonic() + limit
+        while (signed := self._signed.get(rank)) and not has_died(signed) and time.monotonic() < until:
+            time.sleep(0.02)
 
     def _key(self, rank: int) -> str:
         return f"{self._prefix}/process/{rank}"

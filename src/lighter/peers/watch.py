@@ -19,7 +19,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher, subprocess_script
+from pytorch_lightning.strategies.launchers import (
+    _MultiProcessingLauncher,
+    _SubprocessScriptLauncher,
+    subprocess_script,
+)
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import distributed
@@ -28,7 +32,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from lighter.errors import RankError, RunError
 from lighter.launch import LAUNCHER, tell
 from lighter.peers.board import END, LEAVE, Board
-from lighter.peers.failure import DIED, NO_ANSWER, STOPPED, ended, exits_fail, is_echo, lost, of_process
+from lighter.peers.failure import DIED, NO_ANSWER, STOPPED, ended, exits_fail, is_echo, lost, of_process, rank_of
 from lighter.peers.meeting import Waiting
 from lighter.peers.neighbours import has_died, signature
 from lighter.peers.place import place_of, told_places
@@ -95,7 +99,8 @@ class Peers:
         try:
             yield
         except ProcessRaisedException as error:
-            raise RunError(of_process(error)) from error
+            first = self._trainer.node_rank * self._trainer.num_devices
+            raise RunError(of_process(error, first)) from error
         except ProcessExitedException as error:
             if error.exit_code in _TOLD:
                 raise
@@ -133,13 +138,20 @@ class Peers:
                 raise self._echo() from error
             raise
         else:
+            if self._trainer.global_rank:
+                self._leave(watch)  # first: as soon as all have come to an end the store goes
             self._wait_for_others()
         finally:
+            self._leave(watch)
+            self._board.close()
+
+    def _leave(self, watch: threading.Thread) -> None:
+        """Wait for no other rank any more."""
+        if not self._over.is_set():
             self._over.set()
+            watch.join(LEAVE)
             self._share_folder()
             self._board.neighbours.go()
-            watch.join(LEAVE)
-            self._board.close()
 
     # --- whose error it is
 
@@ -155,6 +167,9 @@ class Peers:
             self._cause = self._look()
         if self._cause:
             self._board.hear()
+            rank = rank_of(self._cause)
+            if rank is not None and isinstance(self._trainer.strategy.launcher, _MultiProcessingLauncher):
+                self._board.neighbours.outlive(rank, LEAVE)  # torch tells of who ends first, and ends the others
             return self._echo()
         if text is None:
             return self._board.tell_error(error)
@@ -225,7 +240,7 @@ class Peers:
         return self._death(0) if self._board.is_lost and self._trainer.global_rank else ""
 
     def _died(self) -> str:
-        """Return that a rank of this node is dead and has not said why; the one that has started it knows its status."""
+        """Return that a rank of this node is dead and has not said why; what has started it knows its status."""
         if launcher := self._launcher:
             return self._death(self._trainer.global_rank - self._trainer.local_rank) if has_died(launcher) else ""
         if self._children():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 
@@ -42,7 +43,7 @@ def create_text(path: Path, text: str) -> None:
 
 
 def _beside(path: Path, text: str) -> Path:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         beside.write_bytes(text.encode("utf-8", "surrogateescape"))
     except OSError:  # such as a full disk
