@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.fsdp._flat_param import FlatParamHandle
 from torch.distributed.tensor import Replicate
@@ -71,7 +72,9 @@ system:
   adapters:
     predict: {batch: {_target_: lighter.adapters.BatchAdapter, input_accessor: 0}}
 """
-HALF = [f"system::dataloaders::{mode}::batch_size=4" for mode in ("train", "val")]  # for two ranks
+HALF, QUARTER = (  # for two ranks, and for four
+    [f"system::dataloaders::{mode}::batch_size={size}" for mode in ("train", "val")] for size in (4, 2)
+)
 
 
 def way(strategy: str, *overrides: str, devices: int = 2, **options: object) -> list[str]:
@@ -92,6 +95,7 @@ WAYS = {
     "fsdp": way("ForkedFSDP", *HALF, state_dict_type="sharded"),
     "fsdp, flat": way("ForkedFSDP", *HALF, state_dict_type="sharded", use_orig_params="false"),
     "fsdp, full": way("ForkedFSDP", *HALF, state_dict_type="full"),
+    "fsdp, hybrid": way("ForkedFSDP", *QUARTER, devices=4, sharding_strategy="HYBRID_SHARD", sizes=[2, 2]),
     "mesh": way("ForkedMesh", *HALF, **MESH),
     "mesh, full": way("ForkedMesh", *HALF, **MESH, save_distributed_checkpoint="false"),
     "mesh, alone": way("ForkedMesh", devices=1, data_parallel_size=1, tensor_parallel_size=1),
@@ -137,6 +141,8 @@ class ForkedFSDP(Forked, FSDPStrategy):
 
     def _setup_model(self, model: nn.Module) -> nn.Module:
         options = {"cpu_offload": self.cpu_offload, "sharding_strategy": self.sharding_strategy, **self.kwargs}
+        if (sizes := options.pop("sizes", None)) is not None:  # Lightning's own mesh is one of GPUs
+            options["device_mesh"] = init_device_mesh("cpu", tuple(sizes))
         return FullyShardedDataParallel(model, device_id=torch.device("cpu"), **options)
 
     def optimizer_state(self, optimizer: Any) -> Any:
@@ -261,6 +267,16 @@ class Keep(pl.Callback):
     def save(self, trainer: pl.Trainer, **kept: Any) -> None:
         self.folder.mkdir(exist_ok=True)
         torch.save(kept, self.folder / f"{trainer.global_rank}.pt")
+
+
+class SaveFirst(pl.Callback):
+    """Save a checkpoint after the first batch, to which the next one adds."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not batch_idx:
+            trainer.save_checkpoint("first.ckpt")
 
 
 def shard_one(model: nn.Module, device_mesh: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from lighter.cli import main
 from lighter.config.checkpoint import read_checkpoint
-from lighter.errors import ConfigError, LighterError
+from lighter.errors import ConfigError, LighterError, RunError
 from lighter.runs.checkpoints.atomic_io import put_in_place, remove_stale
 from lighter.runs.checkpoints.file import check_checkpoint
 from lighter.runs.checkpoints.sharded import check_shards, consolidated
@@ -52,6 +53,36 @@ def test_a_fit_goes_on_in_another_way_as_if_it_had_never_stopped(runs: Runs, sav
         assert all(torch.allclose(mine[name], theirs[name], atol=1e-6) for name in theirs)
         if saved == resumed:
             assert all(torch.equal(mine[name], before[0]["steps"][-1][name]) for name in mine)
+
+
+ADDING_UP = ("trainer::accumulate_grad_batches=2", "trainer::max_epochs=1", "trainer::logger=false")
+SAVING = "=trainer::callbacks::1={_target_: sharded.parts.SaveFirst}"
+
+
+@pytest.mark.parametrize("name", ["fsdp", "fsdp, flat", "fsdp, hybrid", "mesh"])
+def test_ranks_go_on_between_two_batches_of_a_step(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = run("fit", "whole", *WAYS[name], *ADDING_UP, SAVING)
+    resumed = run("fit", "resumed", *WAYS[name], *ADDING_UP, "~trainer::callbacks::1", ckpt="first.ckpt")
+    assert [len(rank["steps"]) for rank in resumed] == [2] * len(whole)
+    for rank, before in zip(resumed, whole, strict=True):
+        own = before["steps"]
+        assert any(not torch.equal(own[0][name], own[1][name]) for name in own[0])
+        assert all(torch.equal(rank["steps"][-1][name], value) for name, value in own[-1].items())
+
+
+@pytest.mark.parametrize(("saved", "resumed"), [("fsdp, full", "ddp"), ("ddp", "mesh")])
+def test_gradients_of_another_strategy_are_left_out_with_a_warning(
+    saved: str, resumed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("fit", "whole", *WAYS[saved], *ADDING_UP, SAVING)
+    going_on = (*WAYS[resumed], *ADDING_UP, "~trainer::callbacks::1")
+    with pytest.raises(RunError, match="UserWarning: the checkpoint's gradients are of another strategy"):
+        run("fit", "resumed", *going_on, ckpt="first.ckpt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert [len(rank["steps"]) for rank in run("fit", "resumed", *going_on, ckpt="first.ckpt")] == [2, 2]
 
 
 @pytest.mark.parametrize("name", FOLDERS)

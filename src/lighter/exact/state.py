@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from lighter._ranks import of_all_ranks, of_this_rank
+from lighter.exact.gradients import gradients_of, local, restore_gradients
 from lighter.exact.resume import BETWEEN_EPOCHS, Due, due
 from lighter.exact.sums import restore_sums, sums_of
 
 
 def state_of(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
     """Return the state in which the fit will go on; each rank must call this."""
-    own = {"gradients": _gradients(trainer, module), "sums": sums_of(trainer, module)}
+    may_add = not module.automatic_optimization or _is_accumulating(trainer)
+    own = {"gradients": gradients_of(trainer, module) if may_add else {}, "sums": sums_of(trainer, module)}
     own["buffers"] = _own_buffers(trainer, module)
     return {
         "due": due(trainer).value,
@@ -42,18 +44,7 @@ def restore(trainer: pl.Trainer, module: pl.LightningModule, state: Mapping[str,
         for name, buffer in module.named_buffers():
             if name in own["buffers"]:
                 buffer.copy_(own["buffers"][name])
-        for name, parameter in module.named_parameters():
-            if name in own["gradients"]:
-                parameter.grad = torch.zeros_like(parameter)
-                _local(parameter.grad).copy_(own["gradients"][name])
-
-
-def _gradients(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Tensor]:
-    """Return the gradients that the next step may add to."""
-    if module.automatic_optimization and not _is_accumulating(trainer):
-        return {}
-    parameters = module.named_parameters()
-    return {name: _local(parameter.grad) for name, parameter in parameters if parameter.grad is not None}
+    restore_gradients(trainer, module, own["gradients"])
 
 
 def _own_buffers(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Tensor]:
@@ -66,7 +57,7 @@ def _own_buffers(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, T
 
 
 def _digest(tensor: Tensor) -> int:
-    return crc32(_local(tensor).detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return crc32(local(tensor).detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
 
 
 def _is_accumulating(trainer: pl.Trainer) -> bool:
@@ -76,9 +67,3 @@ def _is_accumulating(trainer: pl.Trainer) -> bool:
     if batch.processed == batch.ready:
         return trainer.fit_loop._should_accumulate()
     return bool(batch.processed % trainer.accumulate_grad_batches)
-
-
-def _local(tensor: Tensor) -> Tensor:
-    """Return the part of a sharded tensor that this rank has."""
-    part: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    return part
