@@ -14,9 +14,9 @@ from torch import nn
 from lighter._distributed import weight_of
 from lighter._losses import Losses
 from lighter._metrics import SharedMetrics
+from lighter._wrappers import WRAPPERS
 
 IGNORE_OUTPUTS = ("pytorch_lightning.", "lightning.pytorch.", "lighter.runs.")  # callbacks of these
-WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # torch.compile, FSDP, checkpointing
 HOOKS = {
     "train": ("training_step", "on_train_batch_end"),
     "val": ("validation_step", "on_validation_batch_end"),

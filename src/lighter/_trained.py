@@ -12,11 +12,11 @@ from torch import Tensor, distributed
 
 from lighter._drift import deviation, differing, unsharded_dims
 from lighter._sharded import is_parallelized
+from lighter._wrappers import own_name
 from lighter.errors import ConfigError, RunError
 from lighter.system import System
 
 DATA = "data_parallel"  # Lightning's name for the dimension of a mesh along which ranks have different batches
-WRAPPER = "_fsdp_wrapped_module."  # in the names of what FSDP wraps
 ROUNDING = 256  # units in the last place by which ranks of different hardware may come apart
 
 _STALE = (
@@ -41,7 +41,7 @@ class TrainedWeights(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.world_size == 1 or not has_equal_ranks(trainer):
             return
-        parameters = {name.replace(WRAPPER, ""): parameter for name, parameter in pl_module.named_parameters()}
+        parameters = {own_name(name): parameter for name, parameter in pl_module.named_parameters()}
         names = differing(trainer, list(parameters.items()))
         far = [(name, apart) for name in names if (apart := self._apart(trainer, parameters[name]))]
         if far:

@@ -352,6 +352,27 @@ class Normed(Net):
         self.insert(1, nn.LayerNorm(HIDDEN))
 
 
+class Summing(nn.Linear):
+    """A layer with a state that each rank has to itself."""
+
+    total: Tensor
+
+    def __init__(self) -> None:
+        super().__init__(FEATURES, HIDDEN)
+        self.register_buffer("total", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.total += x.detach().sum()
+        return super().forward(x)
+
+
+class Summed(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self[0] = Summing()
+
+
 class OfOneRank(Net):
     """A model that each process builds in its own way."""
 

@@ -85,6 +85,18 @@ def test_gradients_of_another_strategy_are_left_out_with_a_warning(
         assert [len(rank["steps"]) for rank in run("fit", "resumed", *going_on, ckpt="first.ckpt")] == [2, 2]
 
 
+def test_what_each_rank_has_to_itself_goes_on_in_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = "system::model::_target_=sharded.parts.Summed"
+    whole = run("fit", "whole", *WAYS["mesh"], model, "trainer::logger::name=whole")
+    run("fit", "saved", *WAYS["fsdp, full"], model)
+    (saved,) = tmp_path.glob("logs/lightning_logs/**/epoch=0.ckpt")
+    resumed = run("fit", "resumed", *WAYS["mesh"], model, "trainer::logger::name=resumed", ckpt=str(saved))
+    totals = [[rank["steps"][-1]["model.0.total"].item() for rank in ranks] for ranks in (whole, resumed)]
+    assert totals[0][0] != totals[0][1]
+    assert totals[0] == pytest.approx(totals[1])
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_run_of_ranks_is_a_source_for_one_process(runs: Runs, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = runs.folder(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,10 +12,8 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from lighter._epoch import callbacks_of
+from lighter._wrappers import own_name
 from lighter.errors import ConfigError, did_you_mean
-
-# What FSDP, torch.compile and activation checkpointing put into the names of the parameters that they wrap.
-_WRAPPERS = re.compile(r"\b(?:_fsdp_wrapped_module|_orig_mod|_checkpoint_wrapped_module)\.")
 
 
 class Freezer(Callback):
@@ -75,7 +72,7 @@ class Freezer(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._thaws:
             return
-        parameters = {_plain(name): parameter for name, parameter in pl_module.named_parameters()}
+        parameters = {own_name(name): parameter for name, parameter in pl_module.named_parameters()}
         if lost := sorted(self._frozen - parameters.keys()):
             raise ConfigError(
                 f"Freezer cannot thaw {lost[0]}, which is part of a larger parameter now",
@@ -100,7 +97,7 @@ class Freezer(Callback):
         return self.until_step is not None or self.until_epoch is not None
 
     def _freeze(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        parameters = {_plain(name): parameter for name, parameter in pl_module.named_parameters()}
+        parameters = {own_name(name): parameter for name, parameter in pl_module.named_parameters()}
         chosen = _select(parameters, self.names, self.name_starts_with)
         chosen -= _select(parameters, self.except_names, self.except_name_starts_with)
         others = _others(self, trainer)
@@ -134,10 +131,6 @@ def _others(freezer: Freezer, trainer: Trainer) -> list[Freezer]:
 
 def _as_tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value or ())
-
-
-def _plain(name: str) -> str:
-    return _WRAPPERS.sub("", name)
 
 
 def _select(parameters: Iterable[str], names: Iterable[str], prefixes: Iterable[str]) -> set[str]:

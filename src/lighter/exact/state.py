@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lighter._ranks import of_all_ranks, of_this_rank
+from lighter._wrappers import own_name
 from lighter.exact.gradients import gradients_of, local, restore_gradients
 from lighter.exact.resume import BETWEEN_EPOCHS, Due, due
 from lighter.exact.sums import restore_sums, sums_of
@@ -41,7 +42,7 @@ def restore(trainer: pl.Trainer, module: pl.LightningModule, state: Mapping[str,
         return
     restore_sums(trainer, module, own["sums"])
     with torch.no_grad():
-        for name, buffer in module.named_buffers():
+        for name, buffer in _buffers(module).items():
             if name in own["buffers"]:
                 buffer.copy_(own["buffers"][name])
     restore_gradients(trainer, module, own["gradients"])
@@ -51,9 +52,13 @@ def _own_buffers(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, T
     """Return the buffers that differ between the ranks; the others are in the checkpoint as the first rank has them."""
     if trainer.world_size == 1:
         return {}
-    buffers = dict(module.named_buffers())
+    buffers = _buffers(module)
     everyones = of_all_ranks(trainer, {name: _digest(buffer) for name, buffer in buffers.items()})
     return {name: buffer for name, buffer in buffers.items() if len({digests.get(name) for digests in everyones}) > 1}
+
+
+def _buffers(module: pl.LightningModule) -> dict[str, Tensor]:
+    return {own_name(name): buffer for name, buffer in module.named_buffers()}
 
 
 def _digest(tensor: Tensor) -> int:

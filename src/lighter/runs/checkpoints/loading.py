@@ -16,6 +16,7 @@ from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.strategies.strategy import Strategy
 from pytorch_lightning.trainer.states import TrainerFn
 
+from lighter._wrappers import own_name
 from lighter.runs.checkpoints.mismatch import Shapes, misfit
 from lighter.runs.checkpoints.sharded import WEIGHTS, is_sharded, kinds_in, refusal, settings_alone_in, shapes_in
 from lighter.system import BESIDE_MODEL, System
@@ -23,7 +24,6 @@ from lighter.system import BESIDE_MODEL, System
 _ONE_FILE = "save in one file, which all of them read: state_dict_type: full, or save_distributed_checkpoint: false"
 _FLAT_FILE = "has a state of the optimizer that FSDP cannot take with use_orig_params=False"
 _SAVED_SO = "_extra_state"  # of modules that save something of their own beside tensors
-_COMPILED = "_orig_mod."  # in the names of what is compiled, which only some strategies keep
 
 Settings: TypeAlias = list[list[dict[str, Any]]]  # the groups of each optimizer
 
@@ -122,7 +122,7 @@ def _beside(module: Any) -> tuple[str, ...]:
 
 
 def _named_alike(shapes: Shapes) -> Shapes:
-    return {name.replace(_COMPILED, ""): shape for name, shape in shapes.items() if _SAVED_SO not in name}
+    return {own_name(name): shape for name, shape in shapes.items() if _SAVED_SO not in name}
 
 
 def _without(names: Collection[str], shapes: Shapes) -> Shapes:
