@@ -1,4 +1,4 @@
-"""Whether the mesh of a ModelParallelStrategy has a place for each process, and a process for each place.
+"""Whether the mesh of a strategy has a place for each process, and a process for each place, and is a mesh at all.
 
 Lightning looks once all processes have met, and with one device it does not say what to do.
 """
@@ -13,13 +13,28 @@ from lighter.errors import Problem
 
 STRATEGY = "trainer::strategy"
 PACKAGES = ("pytorch_lightning.strategies", "lightning.pytorch.strategies")
-DATA, TENSOR = "data_parallel_size", "tensor_parallel_size"
+DATA, TENSOR, MESH = "data_parallel_size", "tensor_parallel_size", "device_mesh"
 
 
 def misfits(config: Config) -> list[Problem]:
-    """Return that a mesh has another size than there are processes, if the config says so in so many words."""
+    """Return what is wrong with a mesh, if the config says so in so many words."""
     asked = asked_of_trainer(config)
-    if asked is None or asked.world is None or not _has_mesh(asked):
+    return [] if asked is None else [*_of_list(asked), *_of_sizes(asked)]
+
+
+def _of_list(asked: Asked) -> list[Problem]:
+    """Return that FSDP's mesh is a list, which YAML has, and not a tuple, which Lightning asks for."""
+    node = asked.find(f"{STRATEGY}::{MESH}")
+    if node is None or not isinstance(node.value, list) or not _is_strategy(asked, "FSDPStrategy"):
+        return []
+    sizes = [item.value for item in node.value]
+    mend = f"write $({', '.join(map(str, sizes))})" if all(type(size) is int for size in sizes) else None
+    message = "is a list, and FSDPStrategy takes a tuple: of replicas, and of the devices that share each"
+    return [Problem(message, node.place, f"{STRATEGY}::{MESH}", None, mend)]
+
+
+def _of_sizes(asked: Asked) -> list[Problem]:
+    if asked.world is None or not _is_strategy(asked, "ModelParallelStrategy"):
         return []
     sizes = {DATA: _size(asked, DATA, asked.nodes), TENSOR: _size(asked, TENSOR, asked.devices)}
     known = [size for size in sizes.values() if size is not None]
@@ -40,11 +55,11 @@ def _misfit(asked: Asked, sizes: dict[str, int | None], mesh: int, world: int) -
     return Problem(message, node.place if node else None, path, node.value if name and node else None, mend)
 
 
-def _has_mesh(asked: Asked) -> bool:
-    """Tell whether the strategy is Lightning's with a mesh, with its arguments by their names."""
+def _is_strategy(asked: Asked, name: str) -> bool:
+    """Tell whether the strategy is Lightning's of a name, with its arguments by theirs."""
     target, given = asked.find(f"{STRATEGY}::_target_"), asked.find(f"{STRATEGY}::_args_")
-    package, _, name = str(target.value if target else "").rpartition(".")
-    return given is None and name == "ModelParallelStrategy" and package.startswith(PACKAGES)
+    package, _, own = str(target.value if target else "").rpartition(".")
+    return given is None and own == name and package.startswith(PACKAGES)
 
 
 def _size(asked: Asked, name: str, automatic: int | None) -> int | None:

@@ -210,9 +210,9 @@ def test_ranks_that_an_expression_spawns_are_refused_once_the_trainer_is_built(
     assert not Path("logs").exists()
 
 
-def mesh(**sizes: object) -> str:
-    given = "".join(f", {name}: {size}" for name, size in sizes.items())
-    return f"strategy={{_target_: pytorch_lightning.strategies.ModelParallelStrategy{given}}}"
+def mesh(strategy: str = "ModelParallelStrategy", **options: object) -> str:
+    given = "".join(f", {name}: {option}" for name, option in options.items())
+    return f"strategy={{_target_: pytorch_lightning.strategies.{strategy}{given}}}"
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,14 @@ def mesh(**sizes: object) -> str:
             ("devices=1", mesh(data_parallel_size=2, tensor_parallel_size=1)),
             "num_nodes 1 is 1 on one device leave the strategy out: '~trainer::strategy'",
         ),
+        (
+            ("devices=4", mesh("FSDPStrategy", sharding_strategy="HYBRID_SHARD", device_mesh=[2, 2])),
+            "trainer::strategy::device_mesh: is a list, and FSDPStrategy takes a tuple: of replicas, and of the "
+            "devices that share each write $(2, 2)",
+        ),
     ],
 )
-def test_a_mesh_of_another_size_than_there_are_processes_is_refused(
+def test_a_mesh_that_does_not_fit_is_refused(
     overrides: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [f"trainer::{override}" for override in overrides]
@@ -256,6 +261,7 @@ def test_a_mesh_of_another_size_than_there_are_processes_is_refused(
         ("devices=$2", mesh(data_parallel_size=3)),
         ("devices=auto", "accelerator=gpu", mesh(data_parallel_size=3)),
         ("devices=2", "strategy={_target_: project.parts.Own, data_parallel_size: 3}"),
+        ("devices=4", mesh("FSDPStrategy", device_mesh="'$(2, 2)'")),
     ],
 )
 def test_a_mesh_that_may_fit_is_left_to_lightning(overrides: tuple[str, ...]) -> None:

@@ -95,7 +95,9 @@ WAYS = {
     "fsdp": way("ForkedFSDP", *HALF, state_dict_type="sharded"),
     "fsdp, flat": way("ForkedFSDP", *HALF, state_dict_type="sharded", use_orig_params="false"),
     "fsdp, full": way("ForkedFSDP", *HALF, state_dict_type="full"),
-    "fsdp, hybrid": way("ForkedFSDP", *QUARTER, devices=4, sharding_strategy="HYBRID_SHARD", sizes=[2, 2]),
+    "fsdp, hybrid": way(
+        *("ForkedFSDP", *QUARTER), devices=4, sharding_strategy="HYBRID_SHARD", sizes=[2, 2], state_dict_type="sharded"
+    ),
     "mesh": way("ForkedMesh", *HALF, **MESH),
     "mesh, full": way("ForkedMesh", *HALF, **MESH, save_distributed_checkpoint="false"),
     "mesh, alone": way("ForkedMesh", devices=1, data_parallel_size=1, tensor_parallel_size=1),

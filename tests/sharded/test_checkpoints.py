@@ -41,6 +41,9 @@ FOLDERS = ["fsdp", "mesh"]
         ("mesh", "mesh, alone"),
         ("one", "fsdp"),
         ("fsdp, full", "mesh"),
+        ("fsdp, hybrid", "fsdp, hybrid"),
+        ("fsdp, hybrid", "fsdp"),
+        ("fsdp", "fsdp, hybrid"),
     ],
 )
 def test_a_fit_goes_on_in_another_way_as_if_it_had_never_stopped(runs: Runs, saved: str, resumed: str) -> None:

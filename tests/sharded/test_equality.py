@@ -12,13 +12,13 @@ from .parts import MARKS, WAYS, run
 
 pytestmark = MARKS
 
-SHARDED = ["fsdp", "fsdp, flat", "mesh", "tensors", "both"]
+SHARDED = ["fsdp", "fsdp, flat", "fsdp, hybrid", "mesh", "tensors", "both"]
 
 
 @pytest.mark.parametrize("name", SHARDED)
 def test_weights_and_epoch_values_are_those_of_one_process(runs: Runs, name: str) -> None:
     (one,), ranks = runs("one"), runs(name)
-    assert len(ranks) == (4 if name == "both" else 2)
+    assert len(ranks) == (4 if name in ("fsdp, hybrid", "both") else 2)
     assert "val/metrics/MulticlassAccuracy/epoch" in one["epochs"][-1]
     for rank in ranks:
         assert of_epochs(rank) == [pytest.approx(values, abs=1e-6) for values in of_epochs(one)]

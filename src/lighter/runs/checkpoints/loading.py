@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from lightning_fabric.strategies.fsdp import _get_sharded_state_dict_context
 from pytorch_lightning.strategies import FSDPStrategy
 from pytorch_lightning.strategies.strategy import Strategy
 from pytorch_lightning.trainer.states import TrainerFn
@@ -45,8 +46,12 @@ def load_strictly(strategy: Any) -> None:
             raise refusal(path, "holds weights alone (save_weights_only), and a fit goes on with its optimizers too")
         elif path.is_file() and is_flat(strategy) and settings is None:
             raise refusal(path, _FLAT_FILE, "give the strategy use_orig_params: true")
-        with _fitting(strategy, path, shapes), nullcontext() if settings is None else _no_optimizers(strategy):
+        is_replicated = settings is None and path.is_dir() and _is_replicated(strategy)
+        by_lightning = settings is None and not is_replicated
+        with _fitting(strategy, path, shapes), nullcontext() if by_lightning else _no_optimizers(strategy):
             made = _load(load, path, weights_only)
+        if is_replicated:
+            _load_optimizers(strategy, path)
         for optimizer, groups in zip(strategy.optimizers if settings else (), settings or (), strict=True):
             _set(optimizer, groups)
         return made
@@ -57,6 +62,30 @@ def load_strictly(strategy: Any) -> None:
 def is_flat(strategy: Strategy) -> bool:
     """Tell whether parameters lose their names when FSDP wraps them."""
     return isinstance(strategy, FSDPStrategy) and not strategy.kwargs.get("use_orig_params")
+
+
+def _is_replicated(strategy: Strategy) -> bool:
+    """Tell whether groups of ranks shard the model, each the whole of it."""
+    return isinstance(strategy, FSDPStrategy) and "HYBRID" in getattr(strategy.sharding_strategy, "name", "")
+
+
+def _load_optimizers(strategy: Any, path: Path) -> None:
+    """Load the optimizers of a folder as the weights are: into what each rank has of them.
+
+    By the function that Lightning calls, torch would take the parts for those of all ranks, where they are of a group.
+    """
+    from torch.distributed.checkpoint.state_dict import _init_optim_state
+    from torch.distributed.checkpoint.state_dict_loader import load
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    context: Any = _get_sharded_state_dict_context(strategy.model)
+    with context:
+        for number, optimizer in enumerate(strategy.optimizers):
+            _init_optim_state(optimizer)
+            state = FullyShardedDataParallel.optim_state_dict(strategy.model, optimizer)
+            load({f"optimizer_{number}": state}, checkpoint_id=path)
+            own = FullyShardedDataParallel.optim_state_dict_to_load(strategy.model, optimizer, state)
+            optimizer.load_state_dict(own)
 
 
 def _check_kind(strategy: Any, path: Path) -> None:
