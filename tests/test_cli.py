@@ -386,14 +386,17 @@ def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_ctrl_c_stops_cleanly_with_status_130() -> None:
     slow = ["system::model::_target_=project.parts.Slow", "trainer::max_epochs=100"]
-    program = subprocess.Popen(
-        [*PROGRAM, "fit", "config.yaml", *slow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert program.stdout is not None
-    while "training" not in program.stdout.readline():
-        pass
-    program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=60)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have switched off
+    command = [*PROGRAM, "fit", "config.yaml", *slow]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        try:
+            assert program.stdout is not None
+            while "training" not in (line := program.stdout.readline()):
+                assert line, program.communicate(timeout=60)[1]
+            program.send_signal(signal.SIGINT)
+            out, err = program.communicate(timeout=60)
+        finally:
+            program.kill()
     assert program.returncode == 130, err
     assert "interrupted" in out
     assert "Traceback" not in err

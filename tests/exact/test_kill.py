@@ -29,7 +29,7 @@ def test_a_command_that_is_killed_ends_as_one_that_never_was(tmp_path: Path) -> 
 def test_a_run_that_is_killed_anywhere_ends_as_one_that_never_was(variant: str, tmp_path: Path) -> None:
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     assert wait(fork(whole, *VARIANTS[variant])) == 0, (whole / "log.txt").read_text()
-    places = [random.randrange(20, 60), random.randrange(20)]
+    places = [random.randrange(20, 57), random.randrange(20)]  # 21 hooks are left at least, after the first
     for place in places:
         assert wait(fork(cut, *VARIANTS[variant], kill_at=place)) == -signal.SIGKILL, (cut / "log.txt").read_text()
     assert wait(fork(cut, *VARIANTS[variant])) == 0, (cut / "log.txt").read_text()

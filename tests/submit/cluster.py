@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from . import stand_in
 from .stand_in import PENDING, RUNNING, options_of
 
 PATIENCE = 240.0  # seconds that anything may take
+FIRST_JOB = 5000 + os.getpid() % 4000  # the port is 15000 and its last four digits, and other tests have those to 4999
 
 
 class Cluster:
@@ -25,6 +26,7 @@ class Cluster:
         self.bin, self.jobs = folder / "bin", folder / "jobs"
         self.bin.mkdir(parents=True)
         self.jobs.mkdir()
+        self.started: list[subprocess.Popen[bytes]] = []
         for name in ("sbatch", "srun", "scontrol"):
             self.program(name, f'exec "{sys.executable}" "{stand_in.__file__}" {name} "$@"')
 
@@ -56,7 +58,7 @@ class Cluster:
         }
         log = re.sub("%(.)", lambda match: {"j": str(job), "%": "%"}[match[1]], options["output"])
         with Path(log).open("ab" if options["open-mode"] == "append" else "wb") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ["bash", folder / "script"],
                 env={**self.environment(job), **slurm, **environment},
                 cwd="/",
@@ -65,6 +67,15 @@ class Cluster:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what still runs of the jobs that were started."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def signal(self, job: int, number: signal.Signals) -> None:
         """Send a signal to all tasks, which is what `--signal` does without `B:`."""
@@ -88,12 +99,14 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes]) 
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """Return a cluster whose programs come first on the PATH."""
     found = Cluster(tmp_path / "cluster")
     monkeypatch.setenv("PATH", f"{found.bin}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("STAND_IN", str(found.jobs))
+    monkeypatch.setenv(stand_in.FIRST, str(FIRST_JOB))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_"))]:
         monkeypatch.delenv(name)
-    return found
+    yield found
+    found.end()

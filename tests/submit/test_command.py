@@ -15,7 +15,7 @@ from lighter.config import compose
 from lighter.submit.limit import seconds_of, shown
 from workspace import workspace  # noqa: F401 - a fixture
 
-from .cluster import Cluster, cluster  # noqa: F401 - a fixture
+from .cluster import FIRST_JOB, Cluster, cluster  # noqa: F401 - a fixture
 from .stand_in import options_of
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -53,14 +53,14 @@ def test_the_trainer_gets_what_the_job_asks_for(cluster: Cluster, capsys: pytest
     assert submit(*SHAPE, "system::optimizer::lr=0.5") == 0
     assert capsys.readouterr().out == (
         "lighter submit\n"
-        "  job         4711: 2 nodes with 4 GPUs each, for 1-00:00:00 at a stretch\n"
+        f"  job         {FIRST_JOB}: 2 nodes with 4 GPUs each, for 1-00:00:00 at a stretch\n"
         "  folder      lighter_jobs/train_0\n"
-        "  queue       squeue --jobs 4711\n"
-        "  follow      tail -F lighter_jobs/train_0/slurm-4711.log\n"
-        "  cancel      scancel 4711\n"
+        f"  queue       squeue --jobs {FIRST_JOB}\n"
+        f"  follow      tail -F lighter_jobs/train_0/slurm-{FIRST_JOB}.log\n"
+        f"  cancel      scancel {FIRST_JOB}\n"
         "  go on       sbatch lighter_jobs/train_0/job.sh\n"
     )
-    assert cluster.options(4711) == {
+    assert cluster.options(FIRST_JOB) == {
         "job-name": "train",
         "output": f"{FOLDER.resolve()}/slurm-%j.log",
         "nodes": "2",
@@ -81,7 +81,9 @@ def test_the_trainer_gets_what_the_job_asks_for(cluster: Cluster, capsys: pytest
 def test_each_submission_has_a_folder_of_its_own(cluster: Cluster) -> None:  # noqa: F811
     assert [submit("--no-check") for _ in range(2)] == [0, 0]
     assert sorted(path.name for path in FOLDER.parent.iterdir()) == ["train_0", "train_1"]
-    fits = [line for line in (cluster.jobs / "4712/script").read_text().splitlines() if line.startswith("srun")]
+    fits = [
+        line for line in (cluster.jobs / f"{FIRST_JOB + 1}/script").read_text().splitlines() if line.startswith("srun")
+    ]
     assert "lighter fit lighter_jobs/train_1/config.yaml --resume --no-check" in fits[0]
 
 
@@ -124,7 +126,7 @@ def test_the_environment_of_another_job_is_not_handed_on(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert submit("--no-check", "--partition", "fast") == 0
-    kept = {name for name in given if name in cluster.environment(4711)}
+    kept = {name for name in given if name in cluster.environment(FIRST_JOB)}
     assert kept == {"SLURM_CONF", "MINE", "SBATCH_ACCOUNT"}
 
 

@@ -13,16 +13,25 @@ import pytest
 
 from lighter.cli import main
 from lighter.runs.record.run_file import read_run
-from runs.ending import left
+from runs.ending import fit, left
 from workspace import CONFIG, PARTS
 
-from .cluster import PATIENCE, Cluster, cluster, wait_for  # noqa: F401 - a fixture
+from .cluster import FIRST_JOB, PATIENCE, Cluster, cluster, wait_for  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.no_cover  # what runs in processes of their own is not seen anyway
 
+HELD = """
+from pathlib import Path
+
+class Held(torch.nn.Linear):
+    def forward(self, x):
+        while not Path("go on").exists() and any(Path("logs").rglob("each*.ckpt")):
+            time.sleep(0.01)
+        return super().forward(x)
+"""
 MORE = """\
 trainer:
-  max_epochs: 3
+  max_epochs: 2
   log_every_n_steps: 1
   enable_progress_bar: false
   callbacks:
@@ -35,7 +44,7 @@ trainer:
       filename: "each-{step}"
       save_top_k: 1
 system:
-  model: {_target_: project.parts.Slow}
+  model: {_target_: project.parts.Held}
   dataloaders:
     train: {batch_size: 2}
 """
@@ -46,7 +55,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a working folder with spaces, quotes and more in its name."""
     folder = tmp_path / "it's my #1 100% work"
     (folder / "proj").mkdir(parents=True)
-    (folder / "proj/parts.py").write_text(PARTS.replace("time.sleep(0.2)", "time.sleep(0.05)"))
+    (folder / "proj/parts.py").write_text(PARTS + HELD)
     (folder / "config.yaml").write_text(CONFIG)
     (folder / "more.yaml").write_text(MORE)
     monkeypatch.chdir(folder)
@@ -80,18 +89,19 @@ def test_a_job_is_stopped_requeued_and_goes_on_to_what_it_would_have_been(
     assert "tail -F" in capfd.readouterr().out
     Path("config.yaml").write_text("[now it is something else")
 
-    job = cluster.start(4711)
+    job = cluster.start(FIRST_JOB)
     wait_for(lambda: list(Path("logs").rglob("each*.ckpt")), job)
-    cluster.signal(4711, signal.SIGUSR1)
+    cluster.signal(FIRST_JOB, signal.SIGUSR1)
+    Path("go on").touch()
     assert ended(job) == 143
     stopped = read_run(run_of(0))
-    assert (stopped.status, cluster.is_queued(4711)) == ("interrupted", True)
-    assert 0 < stopped.steps < 24
+    assert (stopped.status, cluster.is_queued(FIRST_JOB)) == ("interrupted", True)
+    assert 3 <= stopped.steps < 16
 
-    assert ended(cluster.start(4711)) == 0
-    assert not cluster.is_queued(4711)
-    fit = [sys.executable, "-m", "lighter", "fit", "lighter_jobs/train_1/config.yaml", "--resume"]
-    subprocess.run(fit, check=True)  # as the second job would, but quicker: it forks its processes itself
+    assert ended(cluster.start(FIRST_JOB)) == 0
+    assert not cluster.is_queued(FIRST_JOB)
+    monkeypatch.setattr("torch.cuda._is_in_bad_fork", bool)  # an earlier test may have counted devices
+    assert fit("--resume", sources=["lighter_jobs/train_1/config.yaml"]) == 0  # as the second job would, but quicker
 
     first, other = run_of(0), run_of(1)
     assert first != other
@@ -101,10 +111,10 @@ def test_a_job_is_stopped_requeued_and_goes_on_to_what_it_would_have_been(
     devices = read_run(first).devices, read_run(other).devices
     assert [(item.count, item.nodes) for item in devices if item] == [(2, 2), (2, 1)]
 
-    log = Path("lighter_jobs/train_0/slurm-4711.log")
+    log = Path(f"lighter_jobs/train_0/slurm-{FIRST_JOB}.log")
     assert (first / log.name).samefile(log)
     text = log.read_text()
-    assert "requeued the job 4711" in text
+    assert f"requeued the job {FIRST_JOB}" in text
     assert f"goes on from step {stopped.steps}" in text, "the log of the first start is kept"
     assert text.count("lighter fit\n") == 2, "of two processes, one tells"
 
@@ -122,22 +132,22 @@ def test_only_what_was_preempted_is_requeued_by_the_script(
     submitted("--no-check", "--gpus", "0")
     cluster.program("srun", f"exit {status}")
     if preempted:
-        cluster.preempt(4711)
-    assert ended(cluster.start(4711)) == status
-    assert cluster.is_queued(4711) == queued
+        cluster.preempt(FIRST_JOB)
+    assert ended(cluster.start(FIRST_JOB)) == status
+    assert cluster.is_queued(FIRST_JOB) == queued
 
 
 def test_the_script_runs_the_setup_and_keeps_the_environment(cluster: Cluster, here: Path) -> None:  # noqa: F811
     submitted("--no-check", "--gpus", "0", "--cpus-per-task", "3", "--setup", "export LOADED='a b'; echo set up")
     cluster.program("srun", 'for word in "$PWD" "$LOADED" "$PYTHONPATH" "$LIGHTER_JOB_LOG" "$@"; do echo "$word"; done')
-    assert ended(cluster.start(4711, PYTHONPATH="", LOADED="")) == 0
+    assert ended(cluster.start(FIRST_JOB, PYTHONPATH="", LOADED="")) == 0
     folder = here / "lighter_jobs" / "it-s-my-1-100-work_0"
-    head, *words = (folder / "slurm-4711.log").read_text().splitlines()
+    head, *words = (folder / f"slurm-{FIRST_JOB}.log").read_text().splitlines()
     assert head == "set up"
-    assert words[:4] == [str(here), "a b", os.environ["PYTHONPATH"], str(folder / "slurm-4711.log")]
+    assert words[:4] == [str(here), "a b", os.environ["PYTHONPATH"], str(folder / f"slurm-{FIRST_JOB}.log")]
     assert words[4:7] == ["--kill-on-bad-exit=1", "--export=ALL", "--cpus-per-task=3"]
     relative = folder.relative_to(here)
-    assert words[8:] == ["-m", "lighter", "fit", f"{relative}/config.yaml", "--resume", "--no-check"]
+    assert words[7:] == [sys.executable, "-m", "lighter", "fit", f"{relative}/config.yaml", "--resume", "--no-check"]
 
 
 def test_a_job_whose_node_broke_goes_on_where_the_disk_knows_no_locks(
@@ -148,14 +158,14 @@ def test_a_job_whose_node_broke_goes_on_where_the_disk_knows_no_locks(
 ) -> None:
     job = ["fit", "config.yaml", "trainer::max_epochs=1", "--resume"]
     monkeypatch.setattr("lighter.runs.resume.lock.fcntl", None)
-    monkeypatch.setenv("LIGHTER_JOB_LOG", str(here / "slurm-4711.log"))
-    Path("slurm-4711.log").touch()
+    monkeypatch.setenv("LIGHTER_JOB_LOG", str(here / f"slurm-{FIRST_JOB}.log"))
+    Path(f"slurm-{FIRST_JOB}.log").touch()
     assert main(job) == 0
     (run,) = Path("logs").rglob("run.json")
     run.write_text(run.read_text().replace('"completed"', '"running"').replace(socket.gethostname(), "broken"))
-    monkeypatch.setenv("LIGHTER_JOB_LOG", str(here / "slurm-4712.log"))
+    monkeypatch.setenv("LIGHTER_JOB_LOG", str(here / f"slurm-{FIRST_JOB + 1}.log"))
     assert main(job) == 1
     assert "is still running (process" in " ".join(capsys.readouterr().err.split())
-    monkeypatch.setenv("LIGHTER_JOB_LOG", str(here / "slurm-4711.log"))
+    monkeypatch.setenv("LIGHTER_JOB_LOG", str(here / f"slurm-{FIRST_JOB}.log"))
     assert main(job) == 0
     assert len(read_run(run.parent).resumed) == 1

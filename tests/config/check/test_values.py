@@ -850,7 +850,7 @@ def test_no_value_and_annotation_raise(value: Any, data: st.DataObject) -> None:
 def test_a_thousand_values_take_no_time() -> None:
     rows = [(node(value), *argument(target, name)) for target, name, fits, _ in REAL for value in fits]
     rows = random.Random(0).choices(rows, k=1000)
-    start = time.perf_counter()
+    start = time.process_time()
     for row in rows:
         contradiction(*row)
-    assert time.perf_counter() - start < 0.5  # 0.03 on an idle machine
+    assert time.process_time() - start < 0.5  # 0.03 is usual

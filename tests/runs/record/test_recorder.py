@@ -544,9 +544,10 @@ while True:
         assert process.stdout is not None
         try:
             process.stdout.readline()
-            until = time.monotonic() + 0.15 + 0.013 * attempt
-            while time.monotonic() < until:
+            began, least = time.monotonic(), 0.15 + 0.013 * attempt
+            while time.monotonic() - began < least or not read_run(folder).steps:
                 assert len(read_run(folder).packages) == 3000
+                assert time.monotonic() - began < 60
         finally:
             process.kill()
             process.wait()

@@ -14,6 +14,7 @@ import pytest
 from lighter import Runner
 from lighter.config import compose
 from lighter.runs.record.run_file import read_run
+from lighter.runs.resume.requeue import requeue_early
 from lighter.runs.resume.signals import Signals
 from lighter.runs.resume.vote import Vote
 from runs.ending import FIRST, SAVED, SOURCES, fit, left, parts, said, stage, start, table  # noqa: F401 - a fixture
@@ -135,9 +136,8 @@ def test_all_ranks_stop_at_one_step_and_the_first_one_saves() -> None:
     assert process.wait(timeout=90) == 143
     run = read_run(FIRST)
     assert (run.status, run.error) == ("interrupted", "SIGTERM")
-    last = max(SAVED.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
-    assert f"step={run.steps}.ckpt" in last.name
-    subprocess.run([*command, str(FIRST), "trainer::max_steps=8", "--resume"], check=True)
+    assert any(name.endswith(f"step={run.steps}.ckpt") for name in names()), names()
+    subprocess.run([*command, str(FIRST), f"trainer::max_steps={run.steps + 1}", "--resume"], check=True)
     assert [item.step for item in read_run(FIRST).resumed] == [run.steps]
 
 
@@ -193,8 +193,12 @@ def test_slurms_signal_saves_requeues_the_job_and_the_next_start_goes_on(
     assert Path("asked").read_text() == "requeue 4711\n"
 
 
-def test_a_job_whose_time_is_up_before_a_step_is_requeued_but_not_for_ever(capfd: pytest.CaptureFixture[str]) -> None:
-    slurm = {**with_scontrol(), "LIGHTER_JOB_LOG": str(Path("job.log").resolve())}
+def test_a_job_whose_time_is_up_before_a_step_is_requeued_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slurm = with_scontrol()
+    monkeypatch.setenv("LIGHTER_JOB_LOG", str(Path("job.log").resolve()))
+    requeue_early()  # in this process; those that are forked from it have to answer for themselves
     Path("proj/early.py").write_text(
         "import os, signal, torch\n\ndef early(**shape):\n    os.kill(os.getpid(), signal.SIGUSR1)\n"
         "    return torch.nn.Linear(**shape)\n"

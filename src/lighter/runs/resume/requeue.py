@@ -50,8 +50,13 @@ class EarlyRequeue:
     def __init__(self) -> None:
         self._process = os.getpid()
 
+    @property
+    def is_inherited(self) -> bool:
+        """Tell whether this process, which may load data, is a copy of the one that it answers for."""
+        return os.getpid() != self._process
+
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if os.getpid() != self._process:  # one that loads data
+        if self.is_inherited:
             return
         if os.environ.get("SLURM_PROCID", "0") == "0":
             requeue(has_advanced=False)
@@ -60,7 +65,9 @@ class EarlyRequeue:
 
 def requeue_early() -> None:
     """Answer SLURM's signal from now on, if this is such a job: nobody else would, and the job would be lost."""
-    if VARIABLE in os.environ and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+    handler = signal.getsignal(signal.SIGUSR1)
+    is_free = handler is signal.SIG_DFL or (isinstance(handler, EarlyRequeue) and handler.is_inherited)
+    if VARIABLE in os.environ and is_free:
         signal.signal(signal.SIGUSR1, EarlyRequeue())
 
 
