@@ -16,7 +16,8 @@ from torch import distributed
 
 from lighter.errors import ConfigError, LighterError, RunError
 from lighter.runs.checkpoints.atomic_io import SUFFIX, AtomicCheckpointIO, failure_of, put_in_place
-from lighter.runs.checkpoints.loading import is_flat, load_strictly
+from lighter.runs.checkpoints.loading import load_strictly
+from lighter.runs.checkpoints.optimizers import is_flat
 from lighter.runs.checkpoints.sharded import check_shards, is_sharded
 
 _ON_CPU = "on the CPU torch's FSDP would save a wrong state of the optimizer in one file"

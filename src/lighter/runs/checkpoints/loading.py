@@ -1,7 +1,7 @@
 """Let strategies that shard load what any strategy has saved, and say why where they cannot.
 
 Lightning's own load what is in a folder and pass over the rest, take what stands beside a model for a part of it, read
-a file with pickle in FSDP, and fail where an optimizer has no state, as SGD without momentum never has.
+a file with pickle in FSDP.
 """
 
 from __future__ import annotations
@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from lightning_fabric.strategies.fsdp import _get_sharded_state_dict_context
-from pytorch_lightning.strategies import FSDPStrategy
-from pytorch_lightning.strategies.strategy import Strategy
 from pytorch_lightning.trainer.states import TrainerFn
 
 from lighter._wrappers import own_name
 from lighter.runs.checkpoints.mismatch import Shapes, misfit
-from lighter.runs.checkpoints.sharded import WEIGHTS, is_sharded, kinds_in, refusal, settings_alone_in, shapes_in
+from lighter.runs.checkpoints.optimizers import Way, way_to_load
+from lighter.runs.checkpoints.sharded import WEIGHTS, is_sharded, kinds_in, refusal, shapes_in
 from lighter.system import BESIDE_MODEL, System
 
 _ONE_FILE = "save in one file, which all of them read: state_dict_type: full, or save_distributed_checkpoint: false"
-_FLAT_FILE = "has a state of the optimizer that FSDP cannot take with use_orig_params=False"
 _SAVED_SO = "_extra_state"  # of modules that save something of their own beside tensors
-
-Settings: TypeAlias = list[list[dict[str, Any]]]  # the groups of each optimizer
 
 
 def load_strictly(strategy: Any) -> None:
@@ -39,53 +34,17 @@ def load_strictly(strategy: Any) -> None:
             return load(checkpoint_path, weights_only=weights_only)
         if path.is_dir():
             _check_kind(strategy, path)
-        shapes, settings = _in_folder(path) if path.is_dir() else _in_file(path, weights_only)
-        if not strategy.optimizers or strategy.lightning_module.trainer.state.fn != TrainerFn.FITTING:
-            settings = None
-        elif settings == []:
-            raise refusal(path, "holds weights alone (save_weights_only), and a fit goes on with its optimizers too")
-        elif path.is_file() and is_flat(strategy) and settings is None:
-            raise refusal(path, _FLAT_FILE, "give the strategy use_orig_params: true")
-        is_replicated = settings is None and path.is_dir() and _is_replicated(strategy)
-        by_lightning = settings is None and not is_replicated
-        with _fitting(strategy, path, shapes), nullcontext() if by_lightning else _no_optimizers(strategy):
+            shapes, way = shapes_in(path), way_to_load(strategy, path)
+        else:
+            content = _read(path, weights_only)
+            shapes = _shapes(content["state_dict"])
+            way = way_to_load(strategy, path, content.get("optimizer_states", []))
+        with _fitting(strategy, path, shapes, way), nullcontext() if way.by_lightning else _no_optimizers(strategy):
             made = _load(load, path, weights_only)
-        if is_replicated:
-            _load_optimizers(strategy, path)
-        for optimizer, groups in zip(strategy.optimizers if settings else (), settings or (), strict=True):
-            _set(optimizer, groups)
+        way.load()
         return made
 
     strategy.load_checkpoint = load_fitting
-
-
-def is_flat(strategy: Strategy) -> bool:
-    """Tell whether parameters lose their names when FSDP wraps them."""
-    return isinstance(strategy, FSDPStrategy) and not strategy.kwargs.get("use_orig_params")
-
-
-def _is_replicated(strategy: Strategy) -> bool:
-    """Tell whether groups of ranks shard the model, each the whole of it."""
-    return isinstance(strategy, FSDPStrategy) and "HYBRID" in getattr(strategy.sharding_strategy, "name", "")
-
-
-def _load_optimizers(strategy: Any, path: Path) -> None:
-    """Load the optimizers of a folder as the weights are: into what each rank has of them.
-
-    By the function that Lightning calls, torch would take the parts for those of all ranks, where they are of a group.
-    """
-    from torch.distributed.checkpoint.state_dict import _init_optim_state
-    from torch.distributed.checkpoint.state_dict_loader import load
-    from torch.distributed.fsdp import FullyShardedDataParallel
-
-    context: Any = _get_sharded_state_dict_context(strategy.model)
-    with context:
-        for number, optimizer in enumerate(strategy.optimizers):
-            _init_optim_state(optimizer)
-            state = FullyShardedDataParallel.optim_state_dict(strategy.model, optimizer)
-            load({f"optimizer_{number}": state}, checkpoint_id=path)
-            own = FullyShardedDataParallel.optim_state_dict_to_load(strategy.model, optimizer, state)
-            optimizer.load_state_dict(own)
 
 
 def _check_kind(strategy: Any, path: Path) -> None:
@@ -96,20 +55,13 @@ def _check_kind(strategy: Any, path: Path) -> None:
         raise refusal(path, f"is a folder of {other}, which {type(strategy).__name__} cannot read", _ONE_FILE)
 
 
-def _in_folder(path: Path) -> tuple[Shapes, Settings | None]:
-    """Return the shapes of a folder's weights, and what its optimizers are set to; None if there is more to them."""
-    return shapes_in(path), settings_alone_in(path)
-
-
-def _in_file(path: Path, weights_only: bool | None) -> tuple[Shapes, Settings | None]:
-    """Return the same of a file.
+def _read(path: Path, weights_only: bool | None) -> dict[str, Any]:
+    """Return what is in a file.
 
     Like this torch reads it before Lightning does, which for FSDP trusts whatever is pickled in it.
     """
-    content = torch.load(path, map_location="cpu", mmap=True, weights_only=weights_only)
-    states = content.get("optimizer_states", [])
-    has_state = any(state["state"] for state in states)
-    return _shapes(content["state_dict"]), None if has_state else [state["param_groups"] for state in states]
+    content: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=weights_only)
+    return content
 
 
 def _shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -117,8 +69,10 @@ def _shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 @contextmanager
-def _fitting(strategy: Any, path: Path, given: Shapes) -> Iterator[None]:
+def _fitting(strategy: Any, path: Path, given: Shapes, way: Way) -> Iterator[None]:
     """Have a strategy load strictly but for what stands beside a System's model, as only some stages need that.
+
+    A strategy is as strict with weights as with optimizers.
 
     Raises:
         RunError: the weights do not fit the model.
@@ -138,7 +92,7 @@ def _fitting(strategy: Any, path: Path, given: Shapes) -> Iterator[None]:
             weights.pop(f"{prefix}{name}", None)
 
     hook, strict = strategy.model._register_state_dict_hook(leave_out), module._strict_loading
-    module.strict_loading = not beside
+    module.strict_loading = not beside and way.is_strict
     try:
         yield
     finally:
@@ -177,10 +131,3 @@ def _no_optimizers(strategy: Any) -> Iterator[None]:
         yield
     finally:
         state.fn, strategy.optimizers = TrainerFn.FITTING, optimizers
-
-
-def _set(optimizer: Any, groups: list[dict[str, Any]]) -> None:
-    """Load what an optimizer is set to, such as its learning rate, where there is nothing else to load."""
-    own = optimizer.state_dict()["param_groups"]
-    made = [{**theirs, "params": mine["params"]} for mine, theirs in zip(own, groups, strict=True)]
-    optimizer.load_state_dict({"state": {}, "param_groups": made})

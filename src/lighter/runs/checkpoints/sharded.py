@@ -100,7 +100,12 @@ def _by_number(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def kinds_in(folder: Path) -> set[str]:
     """Return what there is in a folder: weights, and the state of each optimizer."""
-    return {name.partition(".")[0] for name in _index(folder).state_dict_metadata}
+    return {name.partition(".")[0] for name in names_in(folder)}
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of all that is in a folder, which begin with those of the kinds."""
+    return set(_index(folder).state_dict_metadata)
 
 
 def _index(folder: Path) -> Any:
