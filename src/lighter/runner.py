@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import pytorch_lightning as pl
 from torch.optim import Optimizer
 
+from lighter._clipping import clip_where_sharded
 from lighter._epoch import callbacks_of
 from lighter._same_data import SameData
 from lighter._trained import TrainedWeights
@@ -95,6 +96,7 @@ class Runner:
         self.seed = _seed_everything(resolver)
         self.trainer = _instance(resolver, "trainer", pl.Trainer, self._trainer(resolver))
         write_atomically(self.trainer)
+        clip_where_sharded(self.trainer)
         distribute_batches(self.trainer, seeded=self.seed is not None)
         self._add_callbacks(project)
         self.peers = Peers(self.trainer, self.recorder, self.signals)

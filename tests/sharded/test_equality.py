@@ -41,6 +41,25 @@ def test_predictions_and_test_metrics_are_those_of_one_process(runs: Runs, name:
         assert rank["metrics"] == pytest.approx(alone["metrics"], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "algorithm", "limit"),
+    [
+        *((name, "norm", 0.5) for name in ("fsdp", "fsdp, hybrid", "mesh", "tensors", "both")),
+        ("tensors", "value", 0.05),
+    ],
+)
+def test_gradients_are_clipped_as_those_of_one_process(runs: Runs, name: str, algorithm: str, limit: float) -> None:
+    sgd = ("system::optimizer::_target_=torch.optim.SGD", "system::optimizer::lr=1.0")  # each gradient's size matters
+    clipping = (*sgd, f"trainer::gradient_clip_val={limit}", f"trainer::gradient_clip_algorithm={algorithm}")
+    once = "trainer::max_epochs=1"
+    (free,) = run("fit", "free", *sgd, once)
+    (one,) = run("fit", f"clipped {algorithm}", *clipping, once)
+    assert any(not torch.allclose(free["steps"][-1][weight], last) for weight, last in one["steps"][-1].items())
+    for rank in run("fit", f"{name}, clipped {algorithm}", *WAYS[name], *clipping, once):
+        for mine, theirs in zip(rank["steps"], one["steps"], strict=True):
+            assert all(torch.allclose(mine[weight], theirs[weight], atol=1e-6) for weight in theirs)
+
+
 def by_sample(ranks: list[Any]) -> dict[tuple[float, ...], torch.Tensor]:
     """Return the predictions of all ranks by their samples."""
     found: dict[tuple[float, ...], torch.Tensor] = {}
