@@ -21,9 +21,13 @@ def clip_where_sharded(trainer: pl.Trainer) -> None:
     strategy: Any = trainer.strategy
     plugin = strategy.precision_plugin
     if isinstance(strategy, FSDPStrategy):
-        plugin.clip_grad_by_norm = lambda _, clip_val: strategy.model.clip_grad_norm_(clip_val)
+        plugin.clip_grad_by_norm = lambda _, clip_val: _clip_wrapped(strategy.model, clip_val)
     elif isinstance(strategy, ModelParallelStrategy):
         plugin.clip_grad_by_norm, plugin.clip_grad_by_value = _clip_norm, _clip_values
+
+
+def _clip_wrapped(model: Any, clip_val: float) -> None:
+    model.clip_grad_norm_(clip_val)
 
 
 def _clip_norm(optimizer: Optimizer, clip_val: float) -> None:

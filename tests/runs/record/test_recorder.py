@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -411,7 +412,7 @@ def test_a_file_in_the_way_is_told_once_and_the_run_goes_on() -> None:
 def test_a_run_that_goes_on_keeps_what_its_logger_had_also_where_its_record_cannot_be_written() -> None:
     run("fit")
     before = (FIRST / "metrics.csv").read_text()
-    in_the_way = FIRST / f".run.json.{os.getpid()}.tmp"
+    in_the_way = FIRST / f".run.json.{os.getpid()}.{threading.get_ident()}.tmp"
     in_the_way.mkdir()
     runner = Runner()
     with pytest.warns(UserWarning, match="the record of this run cannot be written"):
@@ -526,6 +527,7 @@ def test_no_secret_of_the_environment_or_of_an_url_goes_in(monkeypatch: pytest.M
 def test_a_reader_never_sees_half_a_record_and_a_kill_leaves_a_whole_one() -> None:
     code = """
 import sys
+import threading
 from pathlib import Path
 from lighter.runs.record.process import this_process
 from lighter.runs.record.run_file import Run, create_run, write_run
