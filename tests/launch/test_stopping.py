@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,34 +29,48 @@ pytestmark = [
     pytest.mark.usefixtures("workspace", "ranks"),
 ]
 
-COMMAND = (
-    *("trainer::num_nodes=2", "trainer::devices=1", "trainer::max_epochs=3"),
+HELD = (
     *("system::model::_target_=project.ranks.Held", "system::dataloaders::train::batch_size=2"),
+    "trainer::max_epochs=3",
 )
+COMMAND = ("trainer::num_nodes=2", "trainer::devices=1", *HELD)
 
 
 def weights(folder: str = "weights") -> list[str]:
     return [Path(folder, f"rank {rank} of 2").read_text() for rank in range(2)]
 
 
-@pytest.mark.parametrize("told", [(1,), (0, 1)])
-def test_all_ranks_stop_at_one_step_and_go_on_from_it(told: tuple[int, ...]) -> None:
-    processes = forked(*COMMAND, environments=nodes())
+def tell(processes: Sequence[multiprocessing.process.BaseProcess], told: Sequence[int]) -> None:
+    """Send some of the processes a signal while both ranks are in a batch, and let them go on."""
     until = time.monotonic() + TIMEOUT
     while not all(Path(f"held{rank}").exists() for rank in range(2)):
         assert time.monotonic() < until, printed(0)
-        assert all(process.is_alive() for process in processes), printed(0) + printed(1)
+        assert all(process.is_alive() for process in processes), [
+            Path(f"out{i}").read_text() for i in range(len(processes))
+        ]
         time.sleep(0.01)
-    for rank in told:
-        os.kill(processes[rank].pid or 0, signal.SIGTERM)
+    for number in told:
+        os.kill(processes[number].pid or 0, signal.SIGTERM)
     Path("go").touch()
-    assert statuses(processes) == [143, 143], printed(0) + printed(1)
+
+
+def assert_interrupted() -> int:
+    """Assert that the first rank has saved where they stopped, and return after how many steps that was."""
     run = record()
     assert (run.status, run.error) == ("interrupted", "SIGTERM")
     assert 10 <= run.steps <= 12
     saved = [path.name for path in (RUN / "checkpoints").glob("interrupted-*")]
     assert saved == [f"interrupted-epoch=1-step={run.steps}.ckpt"]
     assert not Path("weights").exists()
+    return run.steps
+
+
+@pytest.mark.parametrize("told", [(1,), (0, 1)])
+def test_all_ranks_stop_at_one_step_and_go_on_from_it(told: tuple[int, ...]) -> None:
+    processes = forked(*COMMAND, environments=nodes())
+    tell(processes, told)
+    assert statuses(processes) == [143, 143], printed(0) + printed(1)
+    assert_interrupted()
 
     assert statuses(forked(*COMMAND, "--resume", environments=nodes())) == [0, 0], printed(0)
     assert (record().status, record().steps) == ("completed", 24)
@@ -62,6 +78,16 @@ def test_all_ranks_stop_at_one_step_and_go_on_from_it(told: tuple[int, ...]) -> 
     whole = [node | {"WEIGHTS": "whole"} for node in nodes()]
     assert statuses(forked(*COMMAND, "system::model::_target_=torch.nn.Linear", environments=whole)) == [0, 0]
     assert resumed == weights("whole")
+
+
+def test_ranks_stop_when_the_process_is_told_that_has_only_forked_them() -> None:
+    options = ("trainer::devices=2", "trainer::strategy=ddp_fork", *HELD)
+    processes = forked(*options, environments=[{}])
+    tell(processes, (0,))
+    assert statuses(processes) == [143], printed(0)
+    steps = assert_interrupted()
+    assert statuses(forked(*options, "--resume", environments=[{}])) == [0], printed(0)
+    assert ([item.step for item in record().resumed], record().steps) == ([steps], 24)
 
 
 @pytest.mark.parametrize(("rank", "number", "status"), [(0, signal.SIGTERM, 143), (1, signal.SIGINT, 130)])

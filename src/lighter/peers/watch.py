@@ -40,6 +40,7 @@ from lighter.peers.run import Listener, Recorder
 
 POLL = 0.5  # seconds between two looks at the others
 GRACE = 10.0  # seconds in which a rank may end by itself once another has failed
+LOOK = 6.0  # seconds that a look at the others takes at most: where the store is just going, it is waited for twice
 PLACES = 1.5  # seconds in which ranks that can should say where they are
 ECHO = 3.0  # seconds in which the cause of a lost connection should show
 
@@ -149,7 +150,7 @@ class Peers:
         """Wait for no other rank any more."""
         if not self._over.is_set():
             self._over.set()
-            watch.join(LEAVE)
+            watch.join(LOOK)
             self._share_folder()
             self._board.neighbours.go()
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from lighter.cli import main
 from lighter.config import compose
 from lighter.runs.record.process import Process
 from lighter.runs.record.run_file import Run, read_run, status_of
+from runs.ending import start
 from workspace import workspace  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("workspace")
@@ -254,34 +256,48 @@ def test_ctrl_c_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
     assert (read_run(FIRST).status, read_run(FIRST).error) == ("interrupted", None)
 
 
+SLOW = """
+import time
+from pathlib import Path
+import torch
+
+class Slow(torch.nn.Linear):
+    def forward(self, x):
+        Path("training").touch()
+        time.sleep(0.05)
+        return super().forward(x)
+"""
+
+
 @pytest.fixture
-def started(workspace: Path) -> Iterator[subprocess.Popen[str]]:  # noqa: F811
+def started(workspace: Path) -> Iterator[BaseProcess]:  # noqa: F811
     """Start a slow fit in a process of its own, and return it once it trains."""
-    command = [sys.executable, "-m", "lighter", "fit", "config.yaml", "system::model::_target_=project.parts.Slow"]
-    command += ["trainer::max_epochs=100", "trainer::num_sanity_val_steps=0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=workspace)
-    assert process.stdout is not None
-    while "training" not in process.stdout.readline():
-        assert process.poll() is None
+    (workspace / "proj/slow.py").write_text(SLOW)
+    slow = ("system::model::_target_=project.slow.Slow", "trainer::max_epochs=100", "trainer::num_sanity_val_steps=0")
+    process = start("fit", "config.yaml", *slow)
+    while not Path("training").exists():
+        assert process.is_alive()
+        time.sleep(0.01)
     yield process
     process.kill()
-    process.wait()
-    process.stdout.close()
+    process.join()
 
 
-def test_a_dead_process_is_a_killed_run(started: subprocess.Popen[str]) -> None:
+def test_a_dead_process_is_a_killed_run(started: BaseProcess) -> None:
     assert status_of(read_run(FIRST)) == "running"
     started.kill()
-    started.wait()
+    started.join()
     left = read_run(FIRST)
     assert left.status == "running"
     assert status_of(left) == "killed"
     assert left.process.pid == started.pid
 
 
-def test_sigterm_is_an_interruption(started: subprocess.Popen[str]) -> None:
-    started.send_signal(signal.SIGTERM)
-    started.wait(timeout=60)
+def test_sigterm_is_an_interruption(started: BaseProcess) -> None:
+    assert started.pid is not None
+    os.kill(started.pid, signal.SIGTERM)
+    started.join(timeout=60)
+    assert started.exitcode == 143
     assert (read_run(FIRST).status, read_run(FIRST).error) == ("interrupted", "SIGTERM")
 
 
@@ -527,7 +543,6 @@ def test_no_secret_of_the_environment_or_of_an_url_goes_in(monkeypatch: pytest.M
 def test_a_reader_never_sees_half_a_record_and_a_kill_leaves_a_whole_one() -> None:
     code = """
 import sys
-import threading
 from pathlib import Path
 from lighter.runs.record.process import this_process
 from lighter.runs.record.run_file import Run, create_run, write_run

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -122,23 +120,6 @@ def test_what_a_signal_breaks_is_an_interruption_too(capfd: pytest.CaptureFixtur
 
 
 # --- several processes, other stages, SLURM
-
-
-def test_all_ranks_stop_at_one_step_and_the_first_one_saves() -> None:
-    two = ["trainer::devices=2", "trainer::strategy=ddp_fork", SLOW, "system::dataloaders::train::batch_size=4"]
-    # no fork of this process, which may have trained: Lightning would not fork again
-    command = [sys.executable, "-m", "lighter", "fit"]
-    process = subprocess.Popen([*command, *SOURCES, *two])
-    while not list(SAVED.glob("each*.ckpt")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)  # which has only launched those that train
-    assert process.wait(timeout=90) == 143
-    run = read_run(FIRST)
-    assert (run.status, run.error) == ("interrupted", "SIGTERM")
-    assert any(name.endswith(f"step={run.steps}.ckpt") for name in names()), names()
-    subprocess.run([*command, str(FIRST), f"trainer::max_steps={run.steps + 1}", "--resume"], check=True)
-    assert [item.step for item in read_run(FIRST).resumed] == [run.steps]
 
 
 def test_a_signal_that_comes_while_ranks_agree_is_for_the_next_step() -> None:
