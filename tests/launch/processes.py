@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import json
 import multiprocessing
@@ -209,6 +210,7 @@ def forked(
         os.environ.update(environment)
         status = main(command)
         if any(thread.name == "lighter-peers" for thread in threading.enumerate()):
+            faulthandler.dump_traceback()  # what it is at
             status = LEFT
         sys.stdout.flush()
         os._exit(status)

@@ -122,8 +122,8 @@ class Peers:
     def _taking_part(self) -> Iterator[None]:
         """Do what a rank does, in its own process."""
         watch = threading.Thread(target=self._watch, name="lighter-peers", daemon=True)
-        watch.start()
         try:
+            watch.start()
             with exits_fail():
                 yield
         except Exception as error:
@@ -150,7 +150,8 @@ class Peers:
         """Wait for no other rank any more."""
         if not self._over.is_set():
             self._over.set()
-            watch.join(LOOK)
+            with suppress(RuntimeError):  # a signal came while it was being started
+                watch.join(LOOK)
             self._share_folder()
             self._board.neighbours.go()
 
